@@ -1,0 +1,373 @@
+//! Wires what this machine offers: meters or the model, CPU time of the machine, of groups and of processes.
+//!
+//! The choice is made once, at the start: any meter that covers the CPU, and no model at all; a meter that is denied leaves the
+//! model, with the mend in the list of sources. On a fake tree everything that asks the kernel by number switches itself off.
+
+use std::path::{Path, PathBuf};
+
+use rustix::time::{ClockId, clock_gettime};
+use thiserror::Error;
+
+use crate::bank::Bank;
+use crate::domain::{HostCover, host_cover};
+use crate::error::ReadError;
+use crate::meter::model::{Coefficients, ModelMeter, memory_gb};
+use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::{DomainReport, Meter, SourceReport, Status};
+use crate::probe::Probe;
+use crate::stamp::Clock;
+use crate::system::{SystemClock, nanoseconds};
+use crate::usage::cgroup::CgroupUsage;
+use crate::usage::host::{HostUsage, SharedHost};
+use crate::usage::placement::GroupRows;
+use crate::usage::process::{ProcessUsage, Reader};
+use crate::usage::{HostRow, UsageSource};
+use crate::window::{Meters, Window};
+
+/// Where to look, and what may be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Root of sysfs.
+    pub sysfs: PathBuf,
+    /// Root of procfs.
+    pub procfs: PathBuf,
+    /// Root of the cgroup file systems.
+    pub cgroupfs: PathBuf,
+    /// Whether the model may stand in where no meter covers the CPU.
+    pub model: bool,
+    /// Whether groups are rows of their own, or every process is.
+    pub group_rows: bool,
+    /// Which domains are the host.
+    pub cover: HostCover,
+    /// What the configuration says of RAPL.
+    pub powercap: PowercapOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sysfs: "/sys".into(),
+            procfs: "/proc".into(),
+            cgroupfs: "/sys/fs/cgroup".into(),
+            model: true,
+            group_rows: true,
+            cover: HostCover::Auto,
+            powercap: PowercapOptions::default(),
+        }
+    }
+}
+
+/// Why there is nothing to measure with.
+#[derive(Debug, Error)]
+pub enum DetectError {
+    /// No meter covers the CPU, and the model is not allowed or not possible.
+    #[error("no meter covers the processors ({reason}); `treehouse sources` says what to do, or allow the model")]
+    NoMeter {
+        /// What the meters said.
+        reason: String,
+    },
+    /// The system gives no thread.
+    #[error("the system gives no thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What was found.
+pub struct Machine {
+    /// The meters, or the model; empty where neither can be used.
+    pub bank: Bank,
+    /// CPU time: the machine first, then processes, then groups.
+    pub usage: Vec<Box<dyn UsageSource>>,
+    /// Every source that was tried.
+    pub reports: Vec<SourceReport>,
+    /// Names of the domains that are the host, as `source/domain`.
+    pub host_cover: Vec<String>,
+    /// Online processors.
+    pub cpus: u32,
+    /// Gigabytes of memory, where `meminfo` tells.
+    pub memory_gb: Option<f64>,
+    options: Options,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("host_cover", &self.host_cover).field("reports", &self.reports).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// Tries every source.
+    pub fn detect(options: &Options) -> Self {
+        let cpuinfo = std::fs::read_to_string(options.procfs.join("cpuinfo")).unwrap_or_default();
+        let memory_gb = std::fs::read_to_string(options.procfs.join("meminfo")).ok().as_deref().and_then(memory_gb);
+        let twin_dies = ["AuthenticAMD", "HygonGenuine"].iter().any(|v| cpuinfo.contains(v));
+        let powercap = PowercapOptions { twin_dies: options.powercap.twin_dies || twin_dies, ..options.powercap };
+        let (meter, mut report) = PowercapMeter::discover(&options.sysfs, &powercap);
+        let is_guest = cpuinfo.contains("hypervisor");
+        if report.status == Status::Absent && is_guest {
+            report.detail = format!("{}; this is a virtual machine", report.detail);
+            report.mend = Some("none needed: a virtual machine has no RAPL, the model is used".into());
+        }
+        let why = format!("{}: {}", report.status.name(), report.detail);
+        let mut reports = vec![report];
+        let (host, cpus) = open_host(options, &mut reports);
+        let mut meters: Vec<Box<dyn Meter>> = Vec::new();
+        match meter {
+            Some(meter) => {
+                reports[0].domains = DomainReport::list(meter.domains(), &host_cover(meter.domains(), options.cover));
+                meters.push(Box::new(meter));
+            }
+            None => meters.extend(open_model(options, host.as_ref(), &cpuinfo, memory_gb, &why, &mut reports)),
+        }
+        let bank = Bank::new(meters);
+        let usage = open_usage(options, host, &mut reports);
+        let domains = bank.domain_list();
+        let host_cover = host_cover(&domains, options.cover)
+            .iter()
+            .map(|&i| format!("{}/{}", domains[i].source.name(), domains[i].name))
+            .collect();
+        Self { bank, usage, reports, host_cover, cpus, memory_gb, options: options.clone() }
+    }
+
+    /// True where something covers the host.
+    pub fn can_measure(&self) -> bool {
+        !self.host_cover.is_empty()
+    }
+
+    /// The error that says why nothing can be measured.
+    pub fn no_meter(&self) -> DetectError {
+        let reason = self.reports.first().map_or_else(String::new, |r| r.detail.clone());
+        DetectError::NoMeter { reason }
+    }
+
+    /// Plain words on what is missing from the host.
+    pub fn warnings(&self) -> Vec<String> {
+        let metered = self.host_cover.iter().any(|d| d.starts_with("rapl"));
+        let memory = self.host_cover.iter().any(|d| d.contains("/dram") || d.contains("/psys"));
+        let mut warnings = Vec::new();
+        if metered && !memory {
+            warnings.push("memory has no meter here: it is not in the host".to_owned());
+        }
+        warnings
+    }
+
+    /// Everything needed to measure windows.
+    ///
+    /// # Errors
+    /// Nothing covers the host.
+    pub fn into_probe(self) -> Result<Probe, DetectError> {
+        if !self.can_measure() {
+            return Err(self.no_meter());
+        }
+        let reader = host_reader(&self.options);
+        Ok(Probe::new(self.bank, reader, Box::new(SystemClock), self.options.cover))
+    }
+}
+
+/// The meters of this machine, for developers who instrument a program.
+///
+/// ```no_run
+/// let treehouse = carbon_api::Treehouse::detect()?;
+/// let window = treehouse.begin();
+/// let sum: u64 = (0..50_000_000).sum();
+/// println!("{sum}: {}", window.end());
+/// # Ok::<(), carbon_api::detect::DetectError>(())
+/// ```
+#[derive(Clone)]
+pub struct Treehouse {
+    meters: Meters,
+}
+
+impl std::fmt::Debug for Treehouse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Treehouse")
+    }
+}
+
+impl Treehouse {
+    /// Finds the meters of this machine, or its model.
+    ///
+    /// # Errors
+    /// Neither can be used, or the system gives no thread.
+    pub fn detect() -> Result<Self, DetectError> {
+        Self::with(&Options::default())
+    }
+
+    /// The same below other roots.
+    ///
+    /// # Errors
+    /// As [`Treehouse::detect`].
+    pub fn with(options: &Options) -> Result<Self, DetectError> {
+        let probe = Machine::detect(options).into_probe()?;
+        Ok(Self { meters: Meters::new(probe, Box::new(own_cpu_ns))? })
+    }
+
+    /// Starts a window; [`Window::end`] tells what it used.
+    pub fn begin(&self) -> Window {
+        self.meters.begin()
+    }
+}
+
+/// CPU time of this process so far, in nanoseconds.
+pub fn own_cpu_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::ProcessCPUTime))
+}
+
+/// A reader of the machine's CPU time of its own; it opens its files at the first call.
+pub fn host_reader(options: &Options) -> crate::probe::HostReader {
+    let (procfs, cgroupfs) = (options.procfs.clone(), options.cgroupfs.clone());
+    let mut open: Option<HostUsage> = None;
+    Box::new(move |clock: &dyn Clock| -> Result<HostRow, ReadError> {
+        let host = match &mut open {
+            Some(host) => host,
+            none => none.insert(HostUsage::open(&procfs, &cgroupfs)?),
+        };
+        host.row(clock)
+    })
+}
+
+fn open_host(options: &Options, reports: &mut Vec<SourceReport>) -> (Option<SharedHost>, u32) {
+    let opened =
+        HostUsage::open(&options.procfs, &options.cgroupfs).and_then(|mut host| host.row(&SystemClock).map(|row| (host, row)));
+    match opened {
+        Ok((host, row)) => {
+            let step = row.quantum_ns as f64 / 1e6;
+            let detail = format!("CPU time of the machine, in steps of {step} ms, {} processors", row.cpus);
+            reports.push(usage_report("usage/host", Status::Ok, detail, host.busy_path(), None));
+            (Some(SharedHost::new(host)), row.cpus)
+        }
+        Err(error) => {
+            reports.push(failed("usage/host", &options.procfs.join("stat"), &error, "pass the root of procfs with --procfs"));
+            (None, 0)
+        }
+    }
+}
+
+fn open_model(
+    options: &Options,
+    host: Option<&SharedHost>,
+    cpuinfo: &str,
+    memory_gb: Option<f64>,
+    why: &str,
+    reports: &mut Vec<SourceReport>,
+) -> Option<Box<dyn Meter>> {
+    let absent = |detail: &str, mend: Option<&str>| SourceReport {
+        source: "model".into(),
+        status: Status::Absent,
+        detail: detail.into(),
+        path: None,
+        errno: None,
+        mend: mend.map(str::to_owned),
+        model: None,
+        domains: Vec::new(),
+    };
+    if !options.model {
+        reports.push(absent("not allowed (--no-model)", Some("leave --no-model out to get a modelled figure")));
+        return None;
+    }
+    let Some(host) = host.cloned() else {
+        reports.push(absent("the model needs the CPU time of the machine", Some("pass the root of procfs with --procfs")));
+        return None;
+    };
+    let coefficients = Coefficients::by_cpuinfo(cpuinfo);
+    let model = ModelMeter::new(coefficients, memory_gb.unwrap_or(0.0), Box::new(move |clock| host.recent(clock)));
+    reports.push(model.report(why));
+    Some(Box::new(model))
+}
+
+fn open_usage(options: &Options, host: Option<SharedHost>, reports: &mut Vec<SourceReport>) -> Vec<Box<dyn UsageSource>> {
+    let mut usage: Vec<Box<dyn UsageSource>> = Vec::new();
+    usage.extend(host.map(|h| Box::new(h) as Box<dyn UsageSource>));
+    let (groups, rows) =
+        if options.group_rows { CgroupUsage::open_all(&options.cgroupfs) } else { (Vec::new(), GroupRows::default()) };
+    match ProcessUsage::open(&options.procfs, rows) {
+        Ok(processes) => {
+            let detail = match processes.reader() {
+                Reader::Clock => "every process by its CPU clock, in nanoseconds",
+                Reader::Stat => {
+                    "every process by its stat file, in ticks of 10 ms: the CPU clock is off, since this is not the procfs of our own processes"
+                }
+            };
+            reports.push(usage_report("usage/process", Status::Ok, detail.into(), &options.procfs, None));
+            usage.push(Box::new(processes));
+        }
+        Err(error) => reports.push(failed(
+            "usage/process",
+            &options.procfs,
+            &error,
+            "pass the root of procfs with --procfs; in a container, use the host's process namespace",
+        )),
+    }
+    if groups.is_empty() {
+        let detail =
+            if options.group_rows { "no hierarchy with CPU time" } else { "off: every process is a row (view = \"process\")" };
+        let mend = options.group_rows.then(|| "mount /sys/fs/cgroup, or pass its root with --cgroupfs".to_owned());
+        reports.push(usage_report("usage/cgroup", Status::Absent, detail.into(), &options.cgroupfs, mend));
+    }
+    for group in groups {
+        let detail = "control groups by their own CPU time, exited children included".into();
+        reports.push(usage_report(&format!("usage/{}", group.name()), Status::Ok, detail, group.root(), None));
+        usage.push(Box::new(group));
+    }
+    usage
+}
+
+fn usage_report(source: &str, status: Status, detail: String, path: &Path, mend: Option<String>) -> SourceReport {
+    SourceReport {
+        source: source.into(),
+        status,
+        detail,
+        path: Some(path.into()),
+        errno: None,
+        mend,
+        model: None,
+        domains: Vec::new(),
+    }
+}
+
+fn failed(source: &str, path: &Path, error: &ReadError, mend: &str) -> SourceReport {
+    let status = match error {
+        ReadError::Absent { .. } => Status::Absent,
+        ReadError::Denied { .. } => Status::Denied,
+        ReadError::Malformed { .. } | ReadError::Io { .. } => Status::Broken,
+    };
+    SourceReport { errno: error.errno(), ..usage_report(source, status, error.to_string(), path, Some(mend.into())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_measures_or_models_a_window() {
+        let treehouse = Treehouse::detect().unwrap();
+        let window = treehouse.begin();
+        let until = std::time::Instant::now() + std::time::Duration::from_millis(60);
+        while std::time::Instant::now() < until {
+            std::hint::black_box(0);
+        }
+        let energy = window.end();
+        let (own, host) = (energy.used.own.unwrap(), energy.used.host.unwrap());
+        assert!(own.0 > 0 && own <= host, "{energy}");
+        assert!(energy.used.uncertainty_j > 0.0 && energy.used.cpu_s > 0.03);
+    }
+
+    #[test]
+    fn without_model_and_meter_the_reason_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { sysfs: dir.path().into(), model: false, ..Options::default() };
+        let machine = Machine::detect(&options);
+        assert!(!machine.can_measure());
+        assert!(machine.no_meter().to_string().contains("powercap"), "{}", machine.no_meter());
+    }
+
+    #[test]
+    fn a_fake_tree_switches_the_process_clock_off_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("stat"), "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n").unwrap();
+        let options = Options { procfs: dir.path().into(), cgroupfs: dir.path().into(), ..Options::default() };
+        let machine = Machine::detect(&options);
+        let process = machine.reports.iter().find(|r| r.source == "usage/process").unwrap();
+        assert!(process.detail.contains("CPU clock is off"));
+        assert_eq!(machine.cpus, 1);
+    }
+}

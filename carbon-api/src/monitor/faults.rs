@@ -1,0 +1,71 @@
+//! What went wrong so far, counted by source, domain and reason, and the latest gaps.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::counter::{GapReason, ResetReason};
+use crate::domain::DomainInfo;
+use crate::snapshot::{FaultRow, GapRow};
+
+/// Gaps that are remembered one by one; older ones stay in the sums.
+const GAPS: usize = 100;
+
+/// Sums and the latest gaps.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) errors: Vec<FaultRow<u64>>,
+    pub(super) gap_seconds: Vec<FaultRow<f64>>,
+    pub(super) resets: Vec<FaultRow<u64>>,
+    pub(super) gaps: Vec<GapRow>,
+}
+
+impl Faults {
+    pub(super) fn error(&mut self, source: &'static str, domain: &Arc<str>, reason: &'static str) {
+        add(&mut self.errors, source, domain, reason, 1);
+    }
+
+    pub(super) fn reset(&mut self, domain: &DomainInfo, reason: ResetReason) {
+        add(&mut self.resets, domain.source.name(), &domain.name, reason.name(), 1);
+    }
+
+    pub(super) fn seconds(&mut self, domain: &DomainInfo, reason: GapReason, seconds: f64) {
+        add(&mut self.gap_seconds, domain.source.name(), &domain.name, reason.name(), seconds);
+    }
+
+    /// Opens a gap, or notes one that is over at once.
+    pub(super) fn gap(
+        &mut self,
+        domain: &DomainInfo,
+        reason: GapReason,
+        reset: Option<ResetReason>,
+        from: Timestamp,
+        until: Option<Timestamp>,
+    ) {
+        if self.gaps.len() == GAPS {
+            self.gaps.remove(0);
+        }
+        self.gaps.push(GapRow { source: domain.source, domain: Arc::clone(&domain.name), reason, reset, from, until });
+    }
+
+    /// Ends the open gap of a domain.
+    pub(super) fn end_gap(&mut self, domain: &DomainInfo, until: Timestamp) {
+        let open = |g: &&mut GapRow| g.until.is_none() && g.source == domain.source && g.domain == domain.name;
+        if let Some(gap) = self.gaps.iter_mut().rev().find(open) {
+            gap.until = Some(until);
+        }
+    }
+}
+
+fn add<N: std::ops::AddAssign>(
+    rows: &mut Vec<FaultRow<N>>,
+    source: &'static str,
+    domain: &Arc<str>,
+    reason: &'static str,
+    amount: N,
+) {
+    match rows.iter_mut().find(|r| r.source == source && r.reason == reason && r.domain == *domain) {
+        Some(row) => row.amount += amount,
+        None => rows.push(FaultRow { source, domain: Arc::clone(domain), reason, amount }),
+    }
+}

@@ -1,0 +1,133 @@
+//! The snapshot that shows what the sampler knows; written into one that nobody reads any more, where there is one.
+
+use std::sync::Arc;
+
+use super::Sampler;
+use crate::bank::uncertainty_j;
+use crate::snapshot::{CarbonRow, DomainRow, HostRow, Snapshot};
+use crate::units::Microjoules;
+
+impl Sampler {
+    pub(super) fn publish(&mut self) {
+        let empty = || Arc::new(Snapshot::empty(self.since.1, self.settings.period.as_secs_f64()));
+        let mut next = self.spare.take().unwrap_or_else(empty);
+        if Arc::get_mut(&mut next).is_none() {
+            next = empty();
+        }
+        if let Some(snapshot) = Arc::get_mut(&mut next) {
+            self.sequence += 1;
+            self.fill(snapshot);
+        }
+        self.spare = Some(self.cell.swap(next));
+    }
+
+    fn fill(&mut self, s: &mut Snapshot) {
+        s.sequence = self.sequence;
+        s.since = self.since.1;
+        s.until = self.until.1;
+        s.ready = self.ready;
+        s.interval_s = self.interval_s;
+        s.late_ticks = self.late;
+        s.idle_policy = self.settings.idle_policy.name();
+        s.self_energy = Microjoules((self.self_energy * 1e6) as u64);
+        self.fill_domains(s);
+        let host_j = s.host_energy().joules().value();
+        let relative = if host_j > 0.0 { s.uncertainty_j / host_j } else { 0.0 };
+        s.workloads.clear();
+        self.family.write(&mut s.workloads, relative, self.interval_s);
+        s.series = self.family.series();
+        self.fill_coarse(s);
+        self.fill_carbon(s);
+        s.errors.clone_from(&self.faults.errors);
+        s.gap_seconds.clone_from(&self.faults.gap_seconds);
+        s.resets.clone_from(&self.faults.resets);
+        s.gaps.clone_from(&self.faults.gaps);
+        #[cfg(feature = "ledger")]
+        {
+            s.recorded = self.parts.ledger.as_ref().map(|w| w.state(|state| state.recorded));
+        }
+        self.fill_warnings(s);
+    }
+
+    fn fill_domains(&self, s: &mut Snapshot) {
+        let window_s = self.until.0.seconds_since(self.since.0);
+        let cover = self.intervals.cover();
+        s.domains.clear();
+        s.host.clear();
+        let (mut uncertainty, mut metered) = (0.0, 0.0);
+        for (i, (info, state)) in self.infos.iter().zip(&self.domains).enumerate() {
+            let energy_j = state.closed as f64 / 1e6;
+            let mean_w = if window_s > 0.0 { energy_j / window_s } else { 0.0 };
+            let uncertainty_j = uncertainty_j(info, energy_j, mean_w) + state.ambiguous as f64 / 1e6;
+            let in_host = cover.contains(&i);
+            s.domains.push(DomainRow {
+                info: Arc::clone(info),
+                energy: Microjoules(state.closed),
+                uncertainty_j,
+                power_w: state.power_w,
+                in_host,
+                leaf: self.leaves.contains(&i),
+            });
+            if in_host {
+                uncertainty += uncertainty_j;
+                metered += state.metered_s.min(window_s);
+                let (method, provenance) = (info.source, info.source.provenance());
+                match s.host.iter_mut().find(|r| r.method == method && r.provenance == provenance) {
+                    Some(row) => row.energy += Microjoules(state.closed),
+                    None => {
+                        s.host.push(HostRow { method, provenance, energy: Microjoules(state.closed), coarse: Microjoules::ZERO });
+                    }
+                }
+            }
+        }
+        s.uncertainty_j = uncertainty;
+        let seconds = window_s * cover.len() as f64;
+        s.coverage = if seconds > 0.0 { (metered / seconds).min(1.0) } else { 1.0 };
+    }
+
+    /// The coarse host is the sum of the coarse family; what it rose by goes to the rows that lag most behind their own energy.
+    fn fill_coarse(&mut self, s: &mut Snapshot) {
+        self.coarse.resize(s.host.len(), 0);
+        let family: u64 = s.workloads.iter().map(|r| r.energy.coarse().0).sum();
+        let mut rise = family.saturating_sub(self.coarse.iter().sum());
+        for (row, coarse) in s.host.iter_mut().zip(&mut self.coarse) {
+            let part = rise.min(row.energy.0.saturating_sub(*coarse));
+            *coarse += part;
+            rise -= part;
+            row.coarse = Microjoules(*coarse);
+        }
+    }
+
+    fn fill_carbon(&self, s: &mut Snapshot) {
+        let seconds = self.until.0.seconds_since(self.since.0);
+        if s.intensity != self.intensity {
+            s.intensity.clone_from(&self.intensity);
+        }
+        s.carbon = CarbonRow {
+            zone: self.intensity.as_ref().map_or_else(|| Arc::clone(&s.carbon.zone), |i| Arc::clone(&i.zone)),
+            kind: self.intensity.as_ref().map_or("average", |i| i.kind.name()),
+            operational_g: self.operational_g,
+            embodied_g: self.parts.embodied.map(|m| m.share(seconds, 1.0).value()),
+            unpriced: Microjoules(self.unpriced),
+        };
+    }
+
+    fn fill_warnings(&self, s: &mut Snapshot) {
+        s.warnings.clear();
+        let period_ns = u64::try_from(self.settings.period.as_nanos()).unwrap_or(u64::MAX);
+        for (i, (info, state)) in self.infos.iter().zip(&self.domains).enumerate() {
+            if let Some(since) = state.failing {
+                let seconds = self.last_tick.map_or(0.0, |at| at.seconds_since(since));
+                s.warnings
+                    .push(format!("{} of {} has not been readable for {seconds:.0} s", info.name, info.source.name()).into());
+            } else if self.parts.bank.counter(i).unchanged_for() > period_ns.saturating_mul(3) {
+                let seconds = self.parts.bank.counter(i).unchanged_for() as f64 / 1e9;
+                s.warnings.push(format!("{} of {} has not moved for {seconds:.0} s", info.name, info.source.name()).into());
+            }
+        }
+        #[cfg(feature = "ledger")]
+        if let Some(error) = self.parts.ledger.as_ref().and_then(|w| w.state(|state| state.last_error.clone())) {
+            s.warnings.push(error);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! CPU time of every process by its CPU clock: one system call a process, no descriptor, no text.
+//!
+//! `clock_gettime((~pid << 3) | 2)` gives the whole process in nanoseconds, exited threads included, children not, to any
+//! user. The kernel answers by process id and knows nothing of another procfs: on a fake or foreign tree `stat` is read
+//! instead. Identity (name, start, groups) is read once in a process's life and looked over once a minute.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::time::{ClockId, clock_gettime};
+use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, seek};
+
+use super::host::TICK_NS;
+use super::placement::{GroupRows, Groups};
+use super::stat::{Stat, cpu_clock, nanoseconds};
+use super::{Consumer, Consumers, Slot, UsagePass, UsageRow, UsageSource, WorkloadKind};
+use crate::error::ReadError;
+use crate::stamp::Clock;
+
+/// Ticks between two looks at a process's groups; spread over the ticks by process id.
+const LOOK_AGAIN: u64 = 60;
+/// Magic number of procfs in `statfs`.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// How CPU time is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The process CPU clock, in nanoseconds.
+    Clock,
+    /// `stat`, in ticks of 10 ms: the tree is not our kernel's.
+    Stat,
+}
+
+/// Reads all processes below one root of procfs.
+#[derive(Debug)]
+pub struct ProcessUsage {
+    procfs: PathBuf,
+    directory: Arc<OwnedFd>,
+    reader: Reader,
+    rows: GroupRows,
+    /// Sorted by process id, as the directory lists them.
+    known: Vec<Known>,
+    born: Vec<Known>,
+    entries: Vec<u8>,
+    text: Vec<u8>,
+    tick: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    pid: i32,
+    clock: ClockId,
+    started_ticks: u64,
+    groups: Groups,
+    /// Its row, where no group of it is one.
+    slot: Option<Slot>,
+    cpu_ns: u64,
+    seen: u64,
+    looks: u8,
+}
+
+impl ProcessUsage {
+    /// Opens a root of procfs; `rows` tells which groups have counters of their own.
+    ///
+    /// # Errors
+    /// The root is absent, denied or no folder.
+    pub fn open(procfs: &Path, rows: GroupRows) -> Result<Self, ReadError> {
+        let directory = rustix::fs::open(procfs, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|e| ReadError::from_io(procfs, &e.into()))?;
+        let reader = if is_own(procfs, &directory) { Reader::Clock } else { Reader::Stat };
+        Ok(Self {
+            procfs: procfs.into(),
+            directory: Arc::new(directory),
+            reader,
+            rows,
+            known: Vec::new(),
+            born: Vec::new(),
+            entries: Vec::with_capacity(32 * 1024),
+            text: vec![0; 4096],
+            tick: 0,
+        })
+    }
+
+    /// How CPU time is read here.
+    pub fn reader(&self) -> Reader {
+        self.reader
+    }
+
+    fn visit(&mut self, pid: i32, hint: &mut usize, clock: &dyn Clock, consumers: &mut Consumers, pass: &mut UsagePass) {
+        // the directory lists ids in rising order, as `known` holds them: the next one is nearly always where we stand
+        let found = match self.known.get(*hint) {
+            Some(k) if k.pid == pid => Ok(*hint),
+            _ => self.known.binary_search_by_key(&pid, |k| k.pid),
+        };
+        if let Ok(i) = found {
+            *hint = i + 1;
+            let (cpu, at_ns) = (self.cpu_of(self.known[i].pid, self.known[i].clock), clock.stamp().boottime_ns);
+            let Some(cpu_ns) = cpu else { return };
+            let due = self.known[i].looks < 1 || (self.tick + pid as u64).is_multiple_of(LOOK_AGAIN);
+            // a clock that fell belongs to another process that got the same id
+            let same = cpu_ns >= self.known[i].cpu_ns;
+            if same && (!due || self.look_again(i, consumers)) {
+                let known = &mut self.known[i];
+                (known.cpu_ns, known.seen) = (cpu_ns, self.tick);
+                if let Some(slot) = known.slot {
+                    pass.rows.push(UsageRow { slot, at_ns, cpu_ns });
+                }
+                return;
+            }
+            retire(&mut self.known[i], consumers, pass);
+            self.known[i].seen = 0;
+            // a process that only moved has used time that its old row was given
+            if let Some(known) = self.meet(pid, !same, clock, consumers, pass) {
+                self.known[i] = known;
+            }
+        } else if let Some(known) = self.meet(pid, self.tick > 1, clock, consumers, pass) {
+            self.born.push(known);
+        }
+    }
+
+    /// Reads who a process is and gives it a row, unless a group of it is one; `young` where all its time is to be counted.
+    fn meet(
+        &mut self,
+        pid: i32,
+        young: bool,
+        clock: &dyn Clock,
+        consumers: &mut Consumers,
+        pass: &mut UsagePass,
+    ) -> Option<Known> {
+        let stat = self.stat(pid)?;
+        let groups = Groups::parse(self.text_of(pid, "cgroup").unwrap_or_default());
+        let clock_id = cpu_clock(pid);
+        let cpu_ns = if self.reader == Reader::Clock { self.cpu_of(pid, clock_id)? } else { stat.cpu_ns };
+        let at_ns = clock.stamp().boottime_ns;
+        consumers.memberships.count(&groups, true);
+        let is_row = consumers.memberships.process_is_row(&groups, self.rows);
+        let slot = is_row.then(|| {
+            let slot = consumers.insert(Consumer {
+                kind: WorkloadKind::Process,
+                name: stat.name(pid),
+                cgroup: group_name(&groups),
+                // what lived before the first pass has used time that no interval of ours covers
+                started_ns: young.then(|| stat.started_ticks * TICK_NS),
+                quantum_ns: if self.reader == Reader::Clock { 1 } else { TICK_NS },
+            });
+            pass.rows.push(UsageRow { slot, at_ns, cpu_ns });
+            slot
+        });
+        Some(Known { pid, clock: clock_id, started_ticks: stat.started_ticks, groups, slot, cpu_ns, seen: self.tick, looks: 0 })
+    }
+
+    /// Looks at a known process once more: after its first tick (it may have called exec since), then once a minute.
+    /// False where it is another process by now, or sits in another group.
+    fn look_again(&mut self, i: usize, consumers: &mut Consumers) -> bool {
+        let pid = self.known[i].pid;
+        let Some(stat) = self.stat(pid) else { return true };
+        let groups = Groups::parse(self.text_of(pid, "cgroup").unwrap_or_default());
+        let known = &mut self.known[i];
+        known.looks = known.looks.saturating_add(1);
+        if stat.started_ticks != known.started_ticks || groups != known.groups {
+            return false;
+        }
+        if let Some(slot) = known.slot {
+            let name = stat.name(pid);
+            if consumers.get(slot).is_some_and(|c| c.name != name) {
+                consumers.rename(slot, name);
+            }
+            // another member of its v1 group may have moved into v2, or out of it
+            return consumers.memberships.process_is_row(&known.groups, self.rows);
+        }
+        !consumers.memberships.process_is_row(&known.groups, self.rows)
+    }
+
+    fn cpu_of(&mut self, pid: i32, clock: ClockId) -> Option<u64> {
+        match self.reader {
+            Reader::Clock => clock_gettime(clock).ok().map(nanoseconds),
+            Reader::Stat => self.stat(pid).map(|s| s.cpu_ns),
+        }
+    }
+
+    fn stat(&mut self, pid: i32) -> Option<Stat> {
+        Stat::parse(self.text_of(pid, "stat")?)
+    }
+
+    fn text_of(&mut self, pid: i32, file: &str) -> Option<&[u8]> {
+        // one read: these files are far shorter than a page, and asking for their size first costs two calls more
+        let open = std::fs::File::open(self.procfs.join(format!("{pid}/{file}"))).ok()?;
+        let length = open.read_at(&mut self.text, 0).ok()?;
+        Some(&self.text[..length])
+    }
+}
+
+impl UsageSource for ProcessUsage {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn read(&mut self, clock: &dyn Clock, consumers: &mut Consumers, pass: &mut UsagePass) {
+        self.tick += 1;
+        if let Err(error) = seek(&*self.directory, SeekFrom::Start(0)) {
+            pass.errors.push(("usage/process", ReadError::from_io(&self.procfs, &error.into())));
+            return;
+        }
+        let mut hint = 0;
+        let mut entries = std::mem::take(&mut self.entries);
+        let mut list = RawDir::new(Arc::clone(&self.directory), entries.spare_capacity_mut());
+        while let Some(Ok(entry)) = list.next() {
+            if let Some(pid) = parse_pid(entry.file_name().to_bytes()) {
+                self.visit(pid, &mut hint, clock, consumers, pass);
+            }
+        }
+        drop(list);
+        entries.clear();
+        self.entries = entries;
+        let tick = self.tick;
+        self.known.retain_mut(|known| {
+            let lives = known.seen == tick;
+            if !lives {
+                retire(known, consumers, pass);
+            }
+            lives
+        });
+        if !self.born.is_empty() {
+            self.known.append(&mut self.born);
+            self.known.sort_unstable_by_key(|k| k.pid);
+        }
+    }
+}
+
+fn retire(known: &mut Known, consumers: &mut Consumers, pass: &mut UsagePass) {
+    if known.seen > 0 {
+        consumers.memberships.count(&known.groups, false);
+    }
+    if let Some(slot) = known.slot.take() {
+        pass.gone.push(slot);
+    }
+}
+
+/// A real procfs of our own namespace of process ids: only there do ids mean what the kernel means by them.
+fn is_own(procfs: &Path, directory: &OwnedFd) -> bool {
+    let is_procfs = rustix::fs::fstatfs(directory).is_ok_and(|s| s.f_type as u64 == PROC_SUPER_MAGIC);
+    let own = std::fs::read_link(procfs.join("self")).is_ok_and(|l| l.to_str() == Some(&std::process::id().to_string()));
+    is_procfs && own
+}
+
+fn parse_pid(name: &[u8]) -> Option<i32> {
+    let digits = name.iter().all(u8::is_ascii_digit) && !name.is_empty();
+    if !digits {
+        return None;
+    }
+    std::str::from_utf8(name).ok()?.parse().ok()
+}
+
+fn group_name(groups: &Groups) -> Option<Arc<str>> {
+    [&groups.v2, &groups.v1].into_iter().find(|p| &***p != "/").cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::system::SystemClock;
+
+    fn line(pid: i32, comm: &str, ticks: u64, start: u64) -> String {
+        format!("{pid} ({comm}) S 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 {start} 0 0\n")
+    }
+
+    fn process(root: &Path, pid: i32, comm: &str, ticks: u64, start: u64, group: &str) {
+        let dir = root.join(pid.to_string());
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("stat"), line(pid, comm, ticks, start)).unwrap();
+        std::fs::write(dir.join("cgroup"), format!("0::{group}\n")).unwrap();
+    }
+
+    fn names(pass: &UsagePass, consumers: &Consumers) -> Vec<String> {
+        pass.rows.iter().map(|r| consumers.get(r.slot).unwrap().name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_fake_tree_is_read_by_its_stat_files() {
+        let dir = tempfile::tempdir().unwrap();
+        process(dir.path(), 10, "one", 100, 5, "/");
+        process(dir.path(), 9, "two", 200, 6, "/");
+        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
+        assert_eq!(source.reader(), Reader::Stat);
+        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
+        source.read(&SystemClock, &mut consumers, &mut pass);
+        let mut found = names(&pass, &consumers);
+        found.sort();
+        assert_eq!(found, ["one:10", "two:9"]);
+        assert_eq!(consumers.get(pass.rows[0].slot).unwrap().started_ns, None, "it lived before the first pass");
+    }
+
+    #[test]
+    fn a_reused_pid_is_a_new_process() {
+        let dir = tempfile::tempdir().unwrap();
+        process(dir.path(), 10, "old", 500, 5, "/");
+        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
+        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
+        source.read(&SystemClock, &mut consumers, &mut pass);
+        let old = pass.rows[0].slot;
+        process(dir.path(), 10, "new", 20, 700, "/");
+        pass.clear();
+        source.read(&SystemClock, &mut consumers, &mut pass);
+        assert_eq!(pass.gone, [old]);
+        assert_eq!(names(&pass, &consumers), ["new:10"]);
+        assert_eq!(consumers.get(pass.rows[0].slot).unwrap().started_ns, Some(7_000_000_000));
+    }
+
+    #[test]
+    fn a_process_in_a_counted_group_has_no_row_and_gets_one_when_it_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        process(dir.path(), 10, "svc", 100, 5, "/system.slice/a.service");
+        let mut source = ProcessUsage::open(dir.path(), GroupRows { v2: true, v1: false }).unwrap();
+        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
+        source.read(&SystemClock, &mut consumers, &mut pass);
+        assert!(pass.rows.is_empty());
+        process(dir.path(), 10, "svc", 110, 5, "/");
+        pass.clear();
+        source.read(&SystemClock, &mut consumers, &mut pass);
+        assert_eq!(names(&pass, &consumers), ["svc:10"]);
+    }
+
+    #[test]
+    fn an_ended_process_is_gone_once() {
+        let dir = tempfile::tempdir().unwrap();
+        process(dir.path(), 10, "x", 1, 5, "/");
+        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
+        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
+        source.read(&SystemClock, &mut consumers, &mut pass);
+        std::fs::remove_dir_all(dir.path().join("10")).unwrap();
+        for expected in [1, 0] {
+            pass.clear();
+            source.read(&SystemClock, &mut consumers, &mut pass);
+            assert_eq!((pass.rows.len(), pass.gone.len()), (0, expected));
+        }
+    }
+
+    #[test]
+    fn the_clock_of_our_own_process_agrees_with_the_kernel() {
+        let mut source = ProcessUsage::open(Path::new("/proc"), GroupRows::default()).unwrap();
+        assert_eq!(source.reader(), Reader::Clock);
+        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
+        let before = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
+        source.read(&SystemClock, &mut consumers, &mut pass);
+        let after = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
+        let me = format!(":{}", std::process::id());
+        let row = pass.rows.iter().find(|r| consumers.get(r.slot).unwrap().name.ends_with(&me)).unwrap();
+        assert!((nanoseconds(before)..=nanoseconds(after)).contains(&row.cpu_ns));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_pid(&bytes);
+        }
+    }
+}

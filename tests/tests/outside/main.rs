@@ -1,0 +1,8 @@
+//! Programs of others on top: a real Prometheus, a receiver of OpenTelemetry, a browser.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets what it does not expect has failed")]
+
+mod browser;
+mod otlp;
+mod prometheus;
+mod proxy;
+mod support;

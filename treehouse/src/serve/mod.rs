@@ -1,0 +1,197 @@
+//! `treehouse serve`: the monitor thread measures, a single-threaded runtime answers HTTP, and neither waits for the other.
+
+mod api;
+mod history;
+mod http;
+mod listen;
+mod openapi;
+mod problem;
+mod reload;
+mod state;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use carbon_api::detect::{Machine, own_cpu_ns};
+use carbon_api::family::FamilySettings;
+use carbon_api::grid::IntensityProvider;
+use carbon_api::ledger::LedgerError;
+use carbon_api::ledger::store::Ledger;
+use carbon_api::ledger::writer::Writer;
+use carbon_api::monitor::{Monitor, Parts, Sampler, Settings};
+use carbon_api::snapshot::{Snapshot, SnapshotCell};
+use carbon_api::system::SystemClock;
+use carbon_api::units::Joules;
+
+use self::history::History;
+use self::reload::SwitchableGrid;
+use self::state::AddressFile;
+use crate::cli::{Cli, ServeOptions};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::sources::Sources;
+use crate::{output, wiring};
+
+/// What the handlers share.
+pub(crate) struct Daemon {
+    cell: Arc<SnapshotCell>,
+    /// What readers over TCP were shown last: at most one new value a second, however fast we sample.
+    shown: Mutex<Arc<Snapshot>>,
+    sources: Sources,
+    grid: Arc<SwitchableGrid>,
+    config: std::sync::RwLock<Config>,
+    history: History,
+    scrape: http::ScrapeState,
+    decisions: api::Decisions,
+}
+
+impl Daemon {
+    /// The snapshot for readers without a privilege.
+    fn public(&self) -> Arc<Snapshot> {
+        const SECOND: jiff::SignedDuration = jiff::SignedDuration::from_millis(990);
+        let latest = self.cell.load();
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shown.ready || latest.until.duration_since(shown.until) >= SECOND {
+            *shown = latest;
+        }
+        Arc::clone(&shown)
+    }
+}
+
+/// Runs until it is told to stop, by SIGTERM or SIGINT.
+pub(crate) fn serve(cli: &Cli, config: Config, options: &ServeOptions) -> Result<ExitCode, Failure> {
+    let listener = listen::bind(options.listen.as_deref().unwrap_or(&config.serve.listen), options.insecure)?;
+    let address = listener.local_addr().map_err(|e| Failure::system("the listening address", e))?;
+    let machine = Machine::detect(&wiring::options(cli, &config));
+    if !machine.can_measure() && !config.meter.model {
+        return Err(machine.no_meter().into());
+    }
+    let grid = Arc::new(SwitchableGrid::new(wiring::grid(&config)?));
+    let ledger = open_ledger(cli, &config, options)?;
+    let state = AddressFile::write(cli, ledger.is_some(), address);
+    let sources = Sources::of(&machine);
+    let sampler = sampler(&config, machine, Arc::clone(&grid), ledger);
+    drop_capabilities();
+    let mut monitor = Monitor::start(sampler).map_err(|e| Failure::system("the measuring thread", e))?;
+    let daemon = Arc::new(Daemon {
+        shown: Mutex::new(monitor.cell().load()),
+        cell: monitor.cell(),
+        sources,
+        grid,
+        config: std::sync::RwLock::new(config),
+        history: History::default(),
+        scrape: http::ScrapeState::default(),
+        decisions: api::Decisions::default(),
+    });
+    let otlp = start_otlp(&daemon, options)?;
+    let served = run(cli, &daemon, listener, address);
+    monitor.stop();
+    drop(otlp);
+    drop(state);
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn run(cli: &Cli, daemon: &Arc<Daemon>, listener: std::net::TcpListener, address: std::net::SocketAddr) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|e| Failure::system("the HTTP runtime", e))?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| Failure::system("the listening socket", e))?;
+        tokio::spawn(history::record(Arc::clone(daemon)));
+        let stop = reload::until_stopped(cli, Arc::clone(daemon))?;
+        // only now: whoever reads the line may send a signal
+        announce(address, &daemon.sources, cli.verbose);
+        http::serve(listener, Arc::clone(daemon), stop).await
+    })
+}
+
+fn sampler(config: &Config, machine: Machine, grid: Arc<SwitchableGrid>, ledger: Option<Writer>) -> Sampler {
+    let settings = Settings {
+        period: Duration::from_secs_f64(config.attribution.period_s),
+        cover: config.meter.host_cover,
+        idle_policy: config.attribution.idle.policy,
+        family: FamilySettings {
+            max_workloads: config.attribution.max_workloads,
+            min_energy: Joules::new(config.attribution.min_energy_j).microjoules(),
+            keep_gone_s: config.attribution.keep_gone_s,
+        },
+        commit: Duration::from_secs_f64(config.ledger.commit_s),
+    };
+    let parts = Parts {
+        clock: Box::new(SystemClock),
+        embodied: wiring::embodied(config, &machine),
+        bank: machine.bank,
+        usage: machine.usage,
+        grid: grid as Arc<dyn IntensityProvider>,
+        own_cpu: Box::new(own_cpu_ns),
+        ledger,
+    };
+    Sampler::new(parts, settings)
+}
+
+fn open_ledger(cli: &Cli, config: &Config, options: &ServeOptions) -> Result<Option<Writer>, Failure> {
+    if options.no_ledger || !config.ledger.enabled {
+        return Ok(None);
+    }
+    let folder = wiring::state(cli)?;
+    let ledger = Ledger::open(&folder).map_err(|error| match error {
+        LedgerError::Io { .. } | LedgerError::Busy { .. } => {
+            Failure::Input(format!("{error}; or run without a ledger: --no-ledger"))
+        }
+        other => other.into(),
+    })?;
+    Ok(Some(Writer::start(ledger, config.ledger.keep_days)?))
+}
+
+/// Files are open: no capability is needed any more. Root still owns its files, so a counter that comes back can be opened.
+fn drop_capabilities() {
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+    let none = CapabilitySet::empty();
+    let _ = set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none });
+}
+
+fn announce(address: std::net::SocketAddr, sources: &Sources, verbose: bool) {
+    if verbose {
+        output::error(crate::sources::text(sources).trim_end());
+    }
+    let cover = if sources.host_cover.is_empty() { "nothing yet".to_owned() } else { sources.host_cover.join(" + ") };
+    output::error(&format!("treehouse: measuring {cover}"));
+    for source in sources.sources.iter().filter(|s| s.source == "model" && s.status == carbon_api::meter::Status::Ok) {
+        output::error(&format!("treehouse: every figure is modelled: {}", source.detail));
+    }
+    output::error(&format!("treehouse: web page http://{address}/   metrics http://{address}/metrics   stop with Ctrl-C"));
+}
+
+#[cfg(feature = "otlp")]
+fn start_otlp(daemon: &Daemon, options: &ServeOptions) -> Result<Option<exporters::otlp::OtlpExporter>, Failure> {
+    let config = daemon.config.read().unwrap_or_else(PoisonError::into_inner).otlp.clone();
+    let chosen = exporters::otlp::OtlpConfig {
+        endpoint: options.otlp.clone().or(config.endpoint),
+        protocol: config.protocol,
+        interval: Some(Duration::from_secs_f64(config.interval_s)),
+        ..exporters::otlp::OtlpConfig::default()
+    };
+    if !chosen.is_wanted() {
+        return Ok(None);
+    }
+    let exporter = exporters::otlp::OtlpExporter::start(&chosen, &daemon.cell, env!("CARGO_PKG_VERSION"))
+        .map_err(|e| Failure::Input(e.to_string()))?;
+    exporter.warnings().iter().for_each(|w| output::error(&format!("treehouse: otlp: {w}")));
+    Ok(Some(exporter))
+}
+
+/// Stands for the exporter in a build without one.
+#[cfg(not(feature = "otlp"))]
+struct NoOtlp;
+
+#[cfg(not(feature = "otlp"))]
+fn start_otlp(daemon: &Daemon, options: &ServeOptions) -> Result<Option<NoOtlp>, Failure> {
+    let config = daemon.config.read().unwrap_or_else(PoisonError::into_inner);
+    if options.otlp.is_some() || config.otlp.endpoint.is_some() {
+        return Err(Failure::Input("this build has no OTLP: build treehouse with its default features".into()));
+    }
+    Ok(None)
+}

@@ -1,0 +1,58 @@
+//! From the configuration to the parts: where to look, which grid, which making, which state folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use carbon_api::carbon::EmbodiedModel;
+use carbon_api::detect::{Machine, Options};
+use carbon_api::grid::IntensityProvider;
+use carbon_api::grid::fixed::FixedGrid;
+use carbon_api::grid::table::StaticGrid;
+use carbon_api::meter::powercap::PowercapOptions;
+
+use crate::cli::Cli;
+use crate::config::{Config, EmbodiedSource, View};
+use crate::failure::Failure;
+
+/// Seconds of a year of 365 days, as the table of expected lives counts them.
+const YEAR_S: f64 = 31_536_000.0;
+
+/// Where to look, and what may be used.
+pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
+    let default = Options::default();
+    Options {
+        sysfs: cli.sysfs.clone().unwrap_or(default.sysfs),
+        procfs: cli.procfs.clone().unwrap_or(default.procfs),
+        cgroupfs: cli.cgroupfs.clone().unwrap_or(default.cgroupfs),
+        model: config.meter.model,
+        group_rows: config.attribution.view == View::Auto,
+        cover: config.meter.host_cover,
+        powercap: PowercapOptions { accuracy: config.meter.accuracy, max_power_w: config.meter.max_power_w, twin_dies: false },
+    }
+}
+
+/// Who tells the intensity.
+pub(crate) fn grid(config: &Config) -> Result<Arc<dyn IntensityProvider>, Failure> {
+    let zone = config.grid.zone.as_deref();
+    Ok(match config.grid.intensity {
+        Some(intensity) => Arc::new(FixedGrid::new(intensity, zone)?),
+        None => Arc::new(StaticGrid::new(zone)?),
+    })
+}
+
+/// The making of the machine, where it is counted.
+pub(crate) fn embodied(config: &Config, machine: &Machine) -> Option<EmbodiedModel> {
+    if config.embodied.source == EmbodiedSource::Off {
+        return None;
+    }
+    let table = EmbodiedModel::by_table(machine.cpus, machine.memory_gb.unwrap_or(0.0));
+    Some(EmbodiedModel { total_g: config.embodied.total_g.unwrap_or(table.total_g), life_s: config.embodied.life_years * YEAR_S })
+}
+
+/// The state folder: by flag, or by XDG.
+pub(crate) fn state(cli: &Cli) -> Result<PathBuf, Failure> {
+    let home = || std::env::var_os("HOME").filter(|v| !v.is_empty()).map(|h| PathBuf::from(h).join(".local/state"));
+    let xdg = std::env::var_os("XDG_STATE_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let folder = cli.state.clone().or_else(|| xdg.or_else(home).map(|f| f.join("treehouse")));
+    folder.ok_or_else(|| Failure::Input("neither HOME nor XDG_STATE_HOME is set: name a folder with --state".into()))
+}
