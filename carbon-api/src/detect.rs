@@ -61,7 +61,7 @@ impl Default for Options {
 #[derive(Debug, Error)]
 pub enum DetectError {
     /// No meter covers the CPU, and the model is not allowed or not possible.
-    #[error("no meter covers the processors ({reason}); `treehouse sources` says what to do, or allow the model")]
+    #[error("nothing covers the processors ({reason}); `treehouse sources` says what to do")]
     NoMeter {
         /// What the meters said.
         reason: String,
@@ -105,7 +105,11 @@ impl Machine {
         let is_guest = cpuinfo.contains("hypervisor");
         if report.status == Status::Absent && is_guest {
             report.detail = format!("{}; this is a virtual machine", report.detail);
-            report.mend = Some("none needed: a virtual machine has no RAPL, the model is used".into());
+            report.mend = Some(if options.model {
+                "none needed: a virtual machine has no RAPL, the model is used".into()
+            } else {
+                "none: a virtual machine has no RAPL; leave --no-model out to get a modelled figure".into()
+            });
         }
         let why = format!("{}: {}", report.status.name(), report.detail);
         let mut reports = vec![report];
@@ -135,7 +139,8 @@ impl Machine {
 
     /// The error that says why nothing can be measured.
     pub fn no_meter(&self) -> DetectError {
-        let reason = self.reports.first().map_or_else(String::new, |r| r.detail.clone());
+        let of = |source: &str| self.reports.iter().find(|r| r.source == source).map(|r| format!("{source}: {}", r.detail));
+        let reason = [of("rapl_powercap"), of("model")].into_iter().flatten().collect::<Vec<_>>().join("; ");
         DetectError::NoMeter { reason }
     }
 

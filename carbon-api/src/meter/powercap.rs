@@ -16,6 +16,8 @@ use crate::stamp::Clock;
 const UDEV_RULE: &str = r#"put this line into /etc/udev/rules.d/60-treehouse.rules: ACTION=="add", SUBSYSTEM=="powercap", KERNEL=="intel-rapl*:*", RUN+="/bin/chgrp treehouse /sys%p/energy_uj", RUN+="/bin/chmod g+r /sys%p/energy_uj" ; then run: udevadm trigger -s powercap -c add ; or once: sudo treehouse run …"#;
 /// What to do where a container masks the tree.
 const CONTAINER: &str = "in a container, bind-mount the host's /sys/devices/virtual/powercap read-only and pass --sysfs";
+/// What to do where a counter answers nonsense.
+const BROKEN: &str = "the counter is there and does not answer: look for intel_rapl in `dmesg`, then load its driver anew: modprobe -r intel_rapl_msr && modprobe intel_rapl_msr";
 /// RAPL renews its registers about every millisecond.
 const UPDATE_S: f64 = 0.001;
 
@@ -170,7 +172,7 @@ fn refused(error: &Error, class: PathBuf, why: &str) -> SourceReport {
     let (status, mend) = match sort(error) {
         ReadError::Absent { .. } => (Status::Absent, Some(CONTAINER.to_owned())),
         ReadError::Denied { .. } => (Status::Denied, Some(UDEV_RULE.to_owned())),
-        ReadError::Malformed { .. } | ReadError::Io { .. } => (Status::Broken, None),
+        ReadError::Malformed { .. } | ReadError::Io { .. } => (Status::Broken, Some(BROKEN.to_owned())),
     };
     let mut report = report(status, format!("{why} ({error})"), class);
     report.errno = error.errno();

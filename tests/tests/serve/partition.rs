@@ -109,7 +109,7 @@ fn every_cut_of_the_workloads_sums_to_the_host() {
     let _load = Load::start();
     let mut rows_seen = 0;
     for _ in 0..10 {
-        for cut in ["", "?by=partition", "?by=process", "?by=cgroup", "?by=container"] {
+        for cut in ["", "?by=partition", "?by=process", "?by=cgroup", "?by=container", "?by=span", "?by=payer"] {
             let answer = daemon.json(&format!("/v1/workloads{cut}")).unwrap();
             let rows = answer["rows"].as_array().unwrap();
             let sum: u64 = rows.iter().map(|row| millijoules(row["energy_j"].as_f64().unwrap())).sum();

@@ -70,6 +70,8 @@ pub(crate) fn run(cli: &Cli, config: &Config, options: &RunOptions) -> Result<Ex
     let object = serde_json::to_string(&summary).map_err(|e| Failure::system("the report", e))?;
     match cli.format {
         Format::Json => output::print(&(object.clone() + "\n"))?,
+        // a command that never ran has nothing to report
+        Format::Text if summary.report.not_run => {}
         Format::Text => output::error(&text::text(&summary)),
     }
     export::write(options, &summary, &object)?;
@@ -126,12 +128,14 @@ fn measure(bench: &mut Bench, options: &RunOptions) -> Result<Report, Failure> {
     let cpu_s = tree.cpu_ns() as f64 / 1e9;
     let mut warnings = bench.warnings.clone();
     warnings.extend(tree.survivors());
+    let not_run = child.is_err();
     drop(child);
     let counted_by = tree.how();
     tree.end();
     let intensity = bench.grid.at(Timestamp::now());
     let embodied = bench.embodied.map(|(model, cpus)| (model, reserved(cpus)));
     Ok(Report {
+        not_run,
         counted_by,
         ..Report::new(&options.command, ended.code, wall_s, cpu_s, used, &priced, intensity, embodied, warnings)
     })

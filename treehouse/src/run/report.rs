@@ -36,6 +36,9 @@ pub(super) struct Report {
     pub(super) carbon_g: Carbon,
     pub(super) intensity: Option<IntensityNow>,
     pub(super) idle_policy: &'static str,
+    /// The command could not be started.
+    #[serde(skip)]
+    pub(super) not_run: bool,
     /// How the CPU time of the command's tree was told.
     pub(super) counted_by: &'static str,
     pub(super) warnings: Vec<String>,
@@ -123,6 +126,7 @@ impl Report {
             carbon_g: Carbon { operational, embodied, total: operational.zip(embodied).map(|(o, m)| o + m) },
             intensity: intensity.map(|i| IntensityNow::of(i, Timestamp::now())),
             idle_policy: "separate",
+            not_run: false,
             counted_by: "",
             warnings,
         }

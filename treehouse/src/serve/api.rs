@@ -175,10 +175,14 @@ pub(super) enum Cut {
     Cgroup,
     /// Containers, and the rest of the host as one row of each kind.
     Container,
+    /// Spans, of which this version records none: the rest as one row of each kind.
+    Span,
+    /// Payers, of which this version records none: the rest as one row of each kind.
+    Payer,
 }
 
 impl Cut {
-    pub(super) const NAMES: &'static str = "partition, process, cgroup, container";
+    pub(super) const NAMES: &'static str = "partition, process, cgroup, container, span, payer";
 
     pub(super) fn parse(name: Option<&str>) -> Option<Self> {
         Some(match name {
@@ -186,6 +190,8 @@ impl Cut {
             Some("process") => Self::Process,
             Some("cgroup") => Self::Cgroup,
             Some("container") => Self::Container,
+            Some("span") => Self::Span,
+            Some("payer") => Self::Payer,
             Some(_) => return None,
         })
     }
@@ -196,22 +202,27 @@ impl Cut {
             Self::Process => "process",
             Self::Cgroup => "cgroup",
             Self::Container => "container",
+            Self::Span => "span",
+            Self::Payer => "payer",
         }
     }
 
     /// Kind and name of the row that a series goes to.
     fn row_of(self, r: &WorkloadRow) -> (WorkloadKind, String) {
-        let stays = matches!(r.kind, WorkloadKind::Idle | WorkloadKind::Unattributed | WorkloadKind::Container);
+        let stays = matches!(r.kind, WorkloadKind::Idle | WorkloadKind::Unattributed)
+            || (r.kind == WorkloadKind::Container && matches!(self, Self::Cgroup | Self::Container));
         let own = || (r.kind, r.workload.to_string());
         match self {
             Self::Partition | Self::Process => own(),
-            Self::Cgroup | Self::Container if stays => own(),
+            _ if stays => own(),
             Self::Cgroup => match &r.cgroup {
                 Some(group) => (WorkloadKind::Cgroup, group.to_string()),
                 None if r.kind == WorkloadKind::Process => (WorkloadKind::Cgroup, "/".into()),
                 None => own(),
             },
             Self::Container => (r.kind, "host".into()),
+            Self::Span => (r.kind, "no span".into()),
+            Self::Payer => (r.kind, "no payer".into()),
         }
     }
 }

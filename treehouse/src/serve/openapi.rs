@@ -69,7 +69,7 @@ pub(super) fn document() -> Value {
 fn routes(generator: &mut SchemaGenerator) -> Vec<Route> {
     let query = |name: &str, description: &str, schema: Value| json!([{ "name": name, "in": "query", "required": false, "description": description, "schema": schema }]);
     let none = json!([]);
-    let cuts = json!({ "type": "string", "enum": ["partition", "process", "cgroup", "container"] });
+    let cuts = json!({ "type": "string", "enum": ["partition", "process", "cgroup", "container", "span", "payer"] });
     vec![
         Route {
             path: "/v1/energy",
