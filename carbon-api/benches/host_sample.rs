@@ -20,9 +20,10 @@ use carbon_api::usage::process::ProcessUsage;
 
 use allocations::{Counting, allocations};
 use cpu::thread_cpu_ns;
-use measure::{Goals, median, quantile, ratios};
+use measure::{Goals, median};
+use ratio::Ratio;
 use sleepers::Sleepers;
-use wiring::sampler;
+use wiring::{bank, sampler};
 use zones::Zones;
 
 #[path = "harness/allocations.rs"]
@@ -31,6 +32,8 @@ mod allocations;
 mod cpu;
 #[path = "harness/measure.rs"]
 mod measure;
+#[path = "harness/ratio.rs"]
+mod ratio;
 #[path = "harness/sleepers.rs"]
 mod sleepers;
 #[path = "harness/wiring.rs"]
@@ -44,7 +47,7 @@ static ALLOCATOR: Counting = Counting;
 const ROUNDS: usize = 101;
 const READS: usize = 1000;
 /// A whole cycle of the second looks at processes, twice.
-const TICKS: usize = 120;
+const TICKS: usize = 240;
 const PROCESSES: usize = 100;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -71,12 +74,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn sample(zones: usize, goals: &mut Goals) -> Result<(), Box<dyn Error>> {
-    let mut tree = Zones::write(zones)?;
-    let (mut bank, files, mut buffer) = (tree.bank()?, tree.open()?, [0_u8; 64]);
+    let tree = Zones::write(zones)?;
+    let mut movement = tree.movement()?;
+    let (mut meters, files, mut buffer) = (bank(tree.sysfs())?, tree.open()?, [0_u8; 64]);
     let (mut subject, mut floor, mut asked) = (Vec::new(), Vec::new(), 0);
     // the first round is for warming up
     for round in 0..=ROUNDS {
-        tree.advance()?;
+        movement.rise(4_000_000)?;
         let begun = thread_cpu_ns();
         for _ in 0..READS {
             black_box(read_bare(&files, &mut buffer)?);
@@ -84,7 +88,7 @@ fn sample(zones: usize, goals: &mut Goals) -> Result<(), Box<dyn Error>> {
         let turned = thread_cpu_ns();
         let before = allocations();
         for _ in 0..READS {
-            black_box(bank.read(&SystemClock));
+            black_box(meters.read(&SystemClock));
         }
         let ended = thread_cpu_ns();
         if round > 0 {
@@ -93,12 +97,10 @@ fn sample(zones: usize, goals: &mut Goals) -> Result<(), Box<dyn Error>> {
             subject.push((ended - turned) as f64 / READS as f64);
         }
     }
-    let ratios = ratios(&subject, &floor);
-    let ratio = median(&ratios);
-    let span = format!("{ratio:.2} ({:.2}-{:.2})", quantile(&ratios, 0.1), quantile(&ratios, 0.9));
-    let (verdict, none) = (goals.at_most(ratio, 1.3), goals.at_most(asked as f64, 0.0));
+    let ratio = Ratio::of(&subject, &floor);
+    let (verdict, none) = (goals.at_most(ratio.of_medians, 1.3), goals.at_most(asked as f64, 0.0));
     let mean = asked as f64 / ROUNDS as f64;
-    println!("{zones:>5}{:>12.0}{:>12.0}   {span:<19}  {verdict:<18}  {mean} ({none})", median(&subject), median(&floor));
+    println!("{zones:>5}{:>12.0}{:>12.0}   {ratio:<19}  {verdict:<18}  {mean} ({none})", median(&subject), median(&floor));
     Ok(())
 }
 
@@ -108,11 +110,12 @@ fn read_bare(files: &[File], buffer: &mut [u8; 64]) -> std::io::Result<usize> {
 }
 
 fn tick(what: &str, usage: Vec<Box<dyn UsageSource>>) -> Result<(), Box<dyn Error>> {
-    let mut tree = Zones::write(3)?;
-    let mut sampler = sampler(Box::new(SystemClock), tree.bank()?, usage, Duration::from_secs(1))?;
+    let tree = Zones::write(3)?;
+    let mut movement = tree.movement()?;
+    let mut sampler = sampler(Box::new(SystemClock), bank(tree.sysfs())?, usage, Duration::from_secs(1))?;
     let (mut asked, mut cpu) = (Vec::new(), Vec::new());
     for round in 0..TICKS + 10 {
-        tree.advance()?;
+        movement.rise(4_000_000)?;
         let (before, begun) = (allocations(), thread_cpu_ns());
         sampler.tick();
         let ended = thread_cpu_ns();
@@ -129,16 +132,16 @@ fn tick(what: &str, usage: Vec<Box<dyn UsageSource>>) -> Result<(), Box<dyn Erro
 
 fn only_read(reads: usize) -> Result<ExitCode, Box<dyn Error>> {
     let tree = Zones::write(3)?;
-    let mut bank = tree.bank()?;
+    let mut meters = bank(tree.sysfs())?;
     for _ in 0..reads {
-        black_box(bank.read(&SystemClock));
+        black_box(meters.read(&SystemClock));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn only_tick(ticks: usize) -> Result<ExitCode, Box<dyn Error>> {
     let tree = Zones::write(3)?;
-    let mut sampler = sampler(Box::new(SystemClock), tree.bank()?, Vec::new(), Duration::from_secs(1))?;
+    let mut sampler = sampler(Box::new(SystemClock), bank(tree.sysfs())?, Vec::new(), Duration::from_secs(1))?;
     for _ in 0..ticks {
         sampler.tick();
     }

@@ -1,7 +1,7 @@
 //! One look at every process beside the least that it can cost: the list of `/proc`, and one CPU clock a process.
 //!
-//! Passes and floors are taken in turns, in CPU time of the thread, in blocks of 60: a process is looked at more closely once
-//! in 60 passes, so every block holds the same amount of that.
+//! Passes and floors are taken in turns, in CPU time of the thread, in blocks of 120: a process is looked at more closely once
+//! in 120 passes, so every block holds the same amount of that.
 #![expect(clippy::print_stdout, reason = "a benchmark talks on the terminal")]
 
 use std::error::Error;
@@ -15,8 +15,9 @@ use carbon_api::usage::process::{ProcessUsage, Reader};
 use carbon_api::usage::{Consumers, UsagePass, UsageSource};
 
 use cpu::thread_cpu_ns;
-use measure::{Goals, median, quantile, ratios};
+use measure::{Goals, median};
 use processes::Processes;
+use ratio::Ratio;
 use sleepers::Sleepers;
 
 #[path = "harness/cpu.rs"]
@@ -25,11 +26,13 @@ mod cpu;
 mod measure;
 #[path = "harness/processes.rs"]
 mod processes;
+#[path = "harness/ratio.rs"]
+mod ratio;
 #[path = "harness/sleepers.rs"]
 mod sleepers;
 
-const BLOCKS: usize = 11;
-const PASSES: usize = 60;
+const BLOCKS: usize = 7;
+const PASSES: usize = 120;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut goals = Goals::default();
@@ -80,15 +83,13 @@ fn measure(number: usize, goals: &mut Goals) -> Result<(), Box<dyn Error>> {
     let all = pass.rows.len();
     let descriptors = descriptors()?;
     let new = descriptors.saturating_sub(descriptors_before);
-    let ratios = ratios(&passes, &floors);
-    let ratio = median(&ratios);
+    let ratio = Ratio::of(&passes, &floors);
     let each = |us: f64| format!("{us:.0} ({:.2})", us / all as f64);
-    let span = format!("{ratio:.2} ({:.2}-{:.2})", quantile(&ratios, 0.1), quantile(&ratios, 0.9));
-    let verdict = goals.at_most(ratio, 2.0);
+    let verdict = goals.at_most(ratio.of_medians, 2.0);
     // two of /proc: the subject's and the floor's
     let few = goals.at_most(new as f64, 2.0);
     println!(
-        "{number:>8}{all:>12}   {:<16}   {:<16}   {span:<17}   {verdict:<13}   {descriptors}, {new} ({few})",
+        "{number:>8}{all:>12}   {:<16}   {:<16}   {ratio:<17}   {verdict:<13}   {descriptors}, {new} ({few})",
         each(median(&passes)),
         each(median(&floors))
     );

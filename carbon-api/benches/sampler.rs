@@ -1,8 +1,8 @@
 //! CPU time of the measuring thread for each sample, beside a minimal sampler: a thread that wakes on time, reads the same
 //! zones, parses and subtracts.
 //!
-//! All lanes run at once at the same rate, a part of a period apart, so that each wakes from the same sleep and none disturbs
-//! another. Threads are measured from outside, by their CPU clocks: the median over windows of what a sample took.
+//! Samplers run one after the other in short slices, or each would keep the processor awake and its caches warm for the next.
+//! Threads are measured from outside, by their CPU clocks.
 #![expect(clippy::print_stdout, reason = "a benchmark talks on the terminal")]
 
 use std::error::Error;
@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use carbon_api::monitor::Monitor;
-use carbon_api::snapshot::SnapshotCell;
 use carbon_api::stamp::{Clock, Stamp};
 use carbon_api::system::SystemClock;
 use carbon_api::usage::UsageSource;
@@ -24,173 +23,207 @@ use nix::time::{ClockId as NixClock, clock_gettime as gettime_of};
 use rustix::thread::{ClockId as SleepClock, clock_nanosleep_absolute};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use measure::{Goals, median, quantile, ratios};
-use wiring::sampler;
-use zones::Zones;
+use measure::{Goals, median, quantile};
+use ratio::Ratio;
+use wiring::{bank, sampler};
+use zones::{Movement, Zones};
 
 #[path = "harness/measure.rs"]
 mod measure;
+#[path = "harness/ratio.rs"]
+mod ratio;
 #[path = "harness/wiring.rs"]
 mod wiring;
 #[path = "harness/zones.rs"]
 mod zones;
 
 const SECOND: u64 = 1_000_000_000;
-/// Samples a second, and how many seconds of them.
-const RATES: [(u64, u64); 4] = [(1, 18), (10, 12), (100, 10), (1000, 10)];
+/// Samples a second; rounds; windows of each sampler in a round; length of a window.
+const RATES: [(u64, usize, usize, u64); 4] =
+    [(1, 2, 5, SECOND), (10, 4, 2, SECOND / 2), (100, 7, 2, SECOND / 5), (1000, 7, 2, SECOND / 5)];
+
+const NAMES: [&str; 3] = ["minimal", "meters alone", "meters and /proc/stat"];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut goals = Goals::default();
     println!("  Hz   sampler                   CPU us   ratio (10-90 %)     goal             late us p50, p99   samples, of");
-    for (rate, seconds) in RATES {
-        measure(rate, seconds, &mut goals)?;
+    for (rate, rounds, windows, window) in RATES {
+        let figures = measure(SECOND / rate, rounds, windows, window)?;
+        print(rate, &figures, &mut goals);
     }
     Ok(goals.exit_code())
 }
 
-fn measure(rate: u64, seconds: u64, goals: &mut Goals) -> Result<(), Box<dyn Error>> {
-    let period = SECOND / rate;
-    let (mut tree, base) = (Zones::write(3)?, now() + SECOND / 100);
-    sleep_until(base);
-    let floor = Lane::minimal(tree.open()?, period)?;
-    sleep_until(base + period / 3);
-    let meters = Lane::monitor("meters alone", &tree, Vec::new(), period)?;
-    sleep_until(base + period * 2 / 3);
-    let host = HostUsage::open(Path::new("/proc"), Path::new("/sys/fs/cgroup"))?;
-    let host = Lane::monitor("meters and /proc/stat", &tree, vec![Box::new(host)], period)?;
-    let mut lanes = [floor, meters, host];
-    // at a low rate a window is one sample of each lane, looked at while all sleep
-    let window = period.max(SECOND / 10);
-    let mut look_at = base + period * 5 / 6 + 2 * window;
-    let until = look_at + seconds * SECOND;
-    while look_at <= until {
-        sleep_until(look_at);
-        lanes.iter_mut().try_for_each(Lane::look)?;
-        if rate < 100 {
-            tree.advance()?;
-        }
-        look_at += window;
-    }
-    for lane in &lanes {
-        let ratios = ratios(&lane.costs, &lanes[0].costs);
-        let ratio = median(&ratios);
-        let span = format!("{ratio:.2} ({:.2}-{:.2})", quantile(&ratios, 0.1), quantile(&ratios, 0.9));
-        let verdict = if lane.name == "meters alone" { goals.at_most(ratio, 1.5) } else { String::new() };
-        let late = lane.lateness_us(period);
+/// What was seen of one sampler.
+#[derive(Debug, Default)]
+struct Figures {
+    /// Microseconds of CPU time for each sample, one figure a window or slice.
+    costs: Vec<f64>,
+    late_us: Vec<f64>,
+    samples: u64,
+    expected: u64,
+    /// What the sampler itself counted as late.
+    late_ticks: u64,
+}
+
+fn print(rate: u64, figures: &[Figures; 3], goals: &mut Goals) {
+    for (place, (name, own)) in NAMES.iter().zip(figures).enumerate().filter(|(_, (_, own))| own.samples > 0) {
+        let ratio = Ratio::of(&own.costs, &figures[0].costs);
+        // the goal is for the same work; what the processors did is read on top
+        let verdict = if place == 1 { goals.at_most(ratio.of_medians, 1.5) } else { String::new() };
         println!(
-            "{rate:>4}   {:<23}{:>9.1}   {span:<17}   {verdict:<16}{:>10.0}{:>9.0}   {}, {} ({} counted late)",
-            lane.name,
-            median(&lane.costs),
-            median(&late),
-            quantile(&late, 0.99),
-            lane.samples,
-            lane.expected(period),
-            lane.late_ticks(),
+            "{rate:>4}   {name:<23}{:>9.1}   {ratio:<17}   {verdict:<16}{:>10.0}{:>9.0}   {}, {} ({} counted late)",
+            median(&own.costs),
+            median(&own.late_us),
+            quantile(&own.late_us, 0.99),
+            own.samples,
+            own.expected,
+            own.late_ticks,
         );
     }
-    for lane in lanes {
-        lane.stop();
+}
+
+/// One sampler at a time, in turns.
+fn measure(period: u64, rounds: usize, windows: usize, window: u64) -> Result<[Figures; 3], Box<dyn Error>> {
+    let tree = Zones::write(3)?;
+    let moving = Background::start(tree.movement()?, period);
+    let mut figures: [Figures; 3] = Default::default();
+    // once a second is too seldom for a third sampler that only informs
+    let samplers = if period >= SECOND { 2 } else { 3 };
+    for _ in 0..rounds {
+        for (place, figures) in figures.iter_mut().enumerate().take(samplers) {
+            let mut look_at = now() + SECOND / 500;
+            sleep_until(look_at);
+            let mut lane = Lane::start(place, &tree, period)?;
+            // past the first sample, which meets everything for the first time, and between two samples
+            look_at += (period + period / 2).max(SECOND / 20);
+            sleep_until(look_at);
+            lane.look()?;
+            for _ in 0..windows {
+                look_at += window;
+                sleep_until(look_at);
+                figures.costs.extend(lane.look()?);
+            }
+            lane.stop(period, figures);
+        }
     }
-    Ok(())
+    moving.stop();
+    Ok(figures)
+}
+
+/// Lets the counters rise while samplers read them: one that stands still would be reported as stalled.
+struct Background {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Background {
+    fn start(mut movement: Movement, period: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        // often enough for a sampler that wants news every third time, and seldom beside the samples
+        let pause = (2 * period).clamp(SECOND / 500, SECOND / 2);
+        let run = move || {
+            while !told.load(Ordering::Relaxed) {
+                let _ = movement.rise(40 * pause / 1000);
+                std::thread::sleep(Duration::from_nanos(pause));
+            }
+        };
+        Self { stop, thread: std::thread::spawn(run) }
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+    }
 }
 
 /// One sampler on a thread of its own, watched from outside.
 struct Lane {
-    name: &'static str,
     subject: Subject,
     cpu_clock: NixClock,
     stamps: Stamps,
     last: Option<(u64, u64)>,
-    /// Microseconds of CPU time for each sample of a window.
-    costs: Vec<f64>,
-    samples: u64,
 }
 
 enum Subject {
     Minimal { count: Arc<AtomicU64>, stop: Arc<AtomicBool>, thread: std::thread::JoinHandle<()> },
-    Monitor { monitor: Monitor, cell: Arc<SnapshotCell> },
+    Monitor(Monitor),
 }
 
 impl Lane {
-    fn minimal(files: Vec<File>, period: u64) -> Result<Self, Box<dyn Error>> {
-        let (count, stop, stamps) = (Arc::default(), Arc::default(), Stamps::new());
-        let (counted, told, stamped) = (Arc::clone(&count), Arc::clone(&stop), stamps.clone());
-        let run = move || sample_minimally(&files, period, &counted, &told, &stamped);
-        let thread = std::thread::Builder::new().name("minimal".into()).spawn(run)?;
-        Self::watch("minimal", "minimal", Subject::Minimal { count, stop, thread }, stamps)
-    }
-
-    fn monitor(name: &'static str, tree: &Zones, usage: Vec<Box<dyn UsageSource>>, period: u64) -> Result<Self, Box<dyn Error>> {
+    /// Starts the sampler at this place of [`NAMES`].
+    fn start(place: usize, tree: &Zones, period: u64) -> Result<Self, Box<dyn Error>> {
         let stamps = Stamps::new();
-        let clock = Box::new(StampingClock(stamps.clone()));
-        let sampler = sampler(clock, tree.bank()?, usage, Duration::from_nanos(period))?;
-        let monitor = Monitor::start(sampler)?;
-        let cell = monitor.cell();
-        Self::watch(name, "monitor", Subject::Monitor { monitor, cell }, stamps)
-    }
-
-    fn watch(name: &'static str, thread: &str, subject: Subject, stamps: Stamps) -> Result<Self, Box<dyn Error>> {
-        let id = newest_thread(thread)?;
+        let stamped = stamps.clone();
+        let usage: Vec<Box<dyn UsageSource>> = match place {
+            2 => vec![Box::new(HostUsage::open(Path::new("/proc"), Path::new("/sys/fs/cgroup"))?)],
+            _ => Vec::new(),
+        };
+        let others = threads()?;
+        let subject = if place == 0 {
+            let (files, count, stop) = (tree.open()?, Arc::default(), Arc::default());
+            let (counted, told) = (Arc::clone(&count), Arc::clone(&stop));
+            let run = move || sample_minimally(&files, period, &counted, &told, &stamped);
+            Subject::Minimal { count, stop, thread: std::thread::Builder::new().name("minimal".into()).spawn(run)? }
+        } else {
+            let clock = Box::new(StampingClock(stamped));
+            Subject::Monitor(Monitor::start(sampler(clock, bank(tree.sysfs())?, usage, Duration::from_nanos(period))?)?)
+        };
+        let id = threads()?.into_iter().find(|id| !others.contains(id)).ok_or("the sampler's thread is gone")?;
         // the kernel's clock of one thread
         let cpu_clock = NixClock::from_raw((!id << 3) | 6);
-        Ok(Self { name, subject, cpu_clock, stamps, last: None, costs: Vec::new(), samples: 0 })
+        Ok(Self { subject, cpu_clock, stamps, last: None })
     }
 
-    /// Notes what a sample took since the last look.
-    fn look(&mut self) -> Result<(), Box<dyn Error>> {
+    /// What a sample took since the last look, in microseconds of CPU time; nothing at the first look.
+    fn look(&mut self) -> Result<Option<f64>, Box<dyn Error>> {
         let time = gettime_of(self.cpu_clock)?;
         let cpu = time.tv_sec().unsigned_abs() * SECOND + time.tv_nsec().unsigned_abs();
         let count = match &self.subject {
             Subject::Minimal { count, .. } => count.load(Ordering::Relaxed),
-            Subject::Monitor { cell, .. } => cell.load().sequence,
+            Subject::Monitor(monitor) => monitor.cell().load().sequence,
         };
-        match self.last.replace((cpu, count)) {
-            None => self.stamps.clear(),
-            Some((_, last)) if last == count => {}
-            Some((cpu_before, last)) => {
-                self.costs.push((cpu - cpu_before) as f64 / 1e3 / (count - last) as f64);
-                self.samples += count - last;
-            }
+        let Some((cpu_before, count_before)) = self.last.replace((cpu, count)) else {
+            self.stamps.with(Vec::clear);
+            return Ok(None);
+        };
+        if count == count_before {
+            return Err("a sampler took no sample in a whole period: the machine stalled, try again".into());
         }
-        Ok(())
+        Ok(Some((cpu - cpu_before) as f64 / 1e3 / (count - count_before) as f64))
     }
 
-    /// How many samples the time between the first and the last one has room for.
-    fn expected(&self, period: u64) -> u64 {
-        self.stamps.with(|stamps| match (stamps.first(), stamps.last()) {
-            (Some(first), Some(last)) => (last - first + period / 2) / period + 1,
-            _ => 0,
-        })
-    }
-
-    /// Microseconds of every sample behind its place on the grid, which the earliest one of all sets.
-    fn lateness_us(&self, period: u64) -> Vec<f64> {
-        self.stamps.with(|stamps| {
-            let Some(&first) = stamps.first() else { return Vec::new() };
-            let place = |at: u64| (at - first + period / 2) / period;
-            let behind: Vec<i64> =
-                stamps.iter().map(|&at| (at - first).cast_signed() - (place(at) * period).cast_signed()).collect();
-            let earliest = behind.iter().copied().min().unwrap_or(0);
-            behind.iter().map(|b| (b - earliest) as f64 / 1e3).collect()
-        })
-    }
-
-    fn late_ticks(&self) -> u64 {
-        match &self.subject {
-            Subject::Minimal { .. } => 0,
-            Subject::Monitor { cell, .. } => cell.load().late_ticks,
-        }
-    }
-
-    fn stop(self) {
+    /// Ends the sampler, and adds how late it was.
+    fn stop(self, period: u64, figures: &mut Figures) {
         match self.subject {
             Subject::Minimal { stop, thread, .. } => {
                 stop.store(true, Ordering::Relaxed);
                 let _ = thread.join();
             }
-            Subject::Monitor { mut monitor, .. } => monitor.stop(),
+            Subject::Monitor(mut monitor) => {
+                figures.late_ticks += monitor.cell().load().late_ticks;
+                monitor.stop();
+            }
         }
+        self.stamps.with(|stamps| {
+            let (Some(first), Some(last)) = (stamps.first(), stamps.last()) else { return };
+            figures.samples += stamps.len() as u64;
+            figures.expected += (last - first + period / 2) / period + 1;
+            figures.late_us.extend(lateness_us(stamps, period));
+        });
     }
+}
+
+/// Microseconds of every sample behind its place on the grid, which the earliest of the usual ones sets.
+fn lateness_us(stamps: &[u64], period: u64) -> Vec<f64> {
+    let first = stamps.first().copied().unwrap_or(0);
+    let phases: Vec<f64> = stamps.iter().map(|at| ((at - first + period / 2) % period) as f64).collect();
+    let usual = median(&phases);
+    // no timer fires early: what lies further before the usual phase is a very late one of the place before
+    let near = phases.iter().copied().filter(|phase| (0.0..150_000.0).contains(&(usual - phase)));
+    let earliest = near.min_by(f64::total_cmp).unwrap_or(usual);
+    phases.iter().map(|phase| (phase - earliest).rem_euclid(period as f64) / 1e3).collect()
 }
 
 /// The floor: wakes on an absolute deadline, reads every zone, parses, and keeps the sum of what they rose by.
@@ -232,10 +265,6 @@ impl Stamps {
         let at = now();
         self.with(|stamps| stamps.push(at));
     }
-
-    fn clear(&self) {
-        self.with(Vec::clear);
-    }
 }
 
 /// The system's clocks; notes when the wall clock is asked for, which the loop does once a tick, right after the meters.
@@ -252,23 +281,10 @@ impl Clock for StampingClock {
     }
 }
 
-fn newest_thread(name: &str) -> Result<i32, Box<dyn Error>> {
-    // a thread gives itself its name
-    for _ in 0..1000 {
-        let mut newest = None;
-        for entry in std::fs::read_dir("/proc/self/task")? {
-            let entry = entry?;
-            let comm = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            if comm.trim_end() == name {
-                newest = newest.max(entry.file_name().to_str().and_then(|id| id.parse().ok()));
-            }
-        }
-        if let Some(id) = newest {
-            return Ok(id);
-        }
-        std::thread::sleep(Duration::from_micros(100));
-    }
-    Err(format!("no thread is named {name}").into())
+/// The threads of this process.
+fn threads() -> std::io::Result<Vec<i32>> {
+    let entries = std::fs::read_dir("/proc/self/task")?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
 fn now() -> u64 {

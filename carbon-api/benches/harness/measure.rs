@@ -1,4 +1,4 @@
-//! Medians, ratios, and goals that decide the exit status.
+//! Medians, and goals that decide the exit status.
 
 use std::process::ExitCode;
 
@@ -13,11 +13,6 @@ pub(crate) fn quantile(figures: &[f64], part: f64) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let place = (sorted.len().saturating_sub(1) as f64 * part).round() as usize;
     sorted.get(place).copied().unwrap_or(0.0)
-}
-
-/// What each round says of the subject as a multiple of the floor taken right beside it.
-pub(crate) fn ratios(subject: &[f64], floor: &[f64]) -> Vec<f64> {
-    subject.iter().zip(floor).map(|(s, f)| s / f).collect()
 }
 
 /// Goals met and missed.

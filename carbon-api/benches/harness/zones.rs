@@ -1,21 +1,16 @@
 //! A powercap tree of plain files in memory.
 
 use std::error::Error;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use carbon_api::bank::Bank;
-use carbon_api::meter::powercap::{PowercapMeter, PowercapOptions};
 use fake_machine::{PlainTree, TrueMachine};
 
-/// A machine of two packages, or of one with three zones.
+/// Counters of one package, or of two.
 pub(crate) struct Zones {
-    machine: TrueMachine,
-    tree: PlainTree,
+    sysfs: PathBuf,
     counters: Vec<PathBuf>,
-    /// Virtual time, in nanoseconds.
-    at: u64,
-    // the last field: the tree goes first
     _directory: tempfile::TempDir,
 }
 
@@ -32,9 +27,9 @@ impl Zones {
             other => return Err(format!("there is no tree of {other} zones").into()),
         };
         let directory = in_memory()?;
-        let tree = PlainTree::write(directory.path(), &machine, 0)?;
+        let sysfs = PlainTree::write(directory.path(), &machine, 0)?.sysfs();
         let mut counters = Vec::new();
-        for entry in std::fs::read_dir(tree.sysfs().join("class/powercap"))? {
+        for entry in std::fs::read_dir(sysfs.join("class/powercap"))? {
             let counter = entry?.path().join("energy_uj");
             if counter.exists() {
                 counters.push(counter);
@@ -43,25 +38,44 @@ impl Zones {
         if counters.len() != zones {
             return Err(format!("the tree has {} counters instead of {zones}", counters.len()).into());
         }
-        Ok(Self { machine, tree, counters, at: 0, _directory: directory })
+        Ok(Self { sysfs, counters, _directory: directory })
     }
 
-    /// Lets a tenth of a second of virtual time pass, so that counters move.
-    pub(crate) fn advance(&mut self) -> Result<(), Box<dyn Error>> {
-        self.at += 100_000_000;
-        Ok(self.tree.update(&self.machine, self.at)?)
+    /// What lets the counters move, from any thread.
+    pub(crate) fn movement(&self) -> std::io::Result<Movement> {
+        let open = |path: &PathBuf| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+            OpenOptions::new().write(true).open(path)
+        };
+        let files = self.counters.iter().map(open).collect::<Result<_, _>>()?;
+        let mut movement = Movement { files, shown_uj: 1_000_000_000 };
+        movement.rise(0)?;
+        Ok(movement)
     }
 
-    /// The meters of the tree, as the program wires them.
-    pub(crate) fn bank(&self) -> Result<Bank, Box<dyn Error>> {
-        let (meter, report) = PowercapMeter::discover(&self.tree.sysfs(), &PowercapOptions::default());
-        let meter = meter.ok_or_else(|| format!("no meter: {}", report.detail))?;
-        Ok(Bank::new(vec![Box::new(meter)]))
+    /// The root of the tree, to be passed as the root of sysfs.
+    pub(crate) fn sysfs(&self) -> &Path {
+        &self.sysfs
     }
 
     /// The counters' files, held open.
     pub(crate) fn open(&self) -> std::io::Result<Vec<File>> {
         self.counters.iter().map(File::open).collect()
+    }
+}
+
+/// Writes what the counters show.
+pub(crate) struct Movement {
+    files: Vec<File>,
+    shown_uj: u64,
+}
+
+impl Movement {
+    /// Lets every counter rise by so many microjoules; one write of one width, so that no reader finds half a number.
+    pub(crate) fn rise(&mut self, microjoules: u64) -> std::io::Result<()> {
+        self.shown_uj += microjoules;
+        let text = format!("{:\n<24}", self.shown_uj);
+        self.files.iter().try_for_each(|file| file.write_all_at(text.as_bytes(), 0))
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! `clock_gettime((~pid << 3) | 2)` gives the whole process in nanoseconds, exited threads included, children not, to any
 //! user. The kernel answers by process id and knows nothing of another procfs: on a fake or foreign tree `stat` is read
-//! instead. Identity (name, start, groups) is read once in a process's life and looked over once a minute.
+//! instead. Identity (name, start, groups) is read once in a process's life and looked over every other minute.
 
+use std::fmt::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +20,9 @@ use crate::error::ReadError;
 use crate::stamp::Clock;
 
 /// Ticks between two looks at a process's groups; spread over the ticks by process id.
-const LOOK_AGAIN: u64 = 60;
+const LOOK_AGAIN: u64 = 120;
+/// The parent of every kernel thread.
+const KTHREADD: i32 = 2;
 /// Magic number of procfs in `statfs`.
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
@@ -45,6 +47,7 @@ pub struct ProcessUsage {
     born: Vec<Known>,
     entries: Vec<u8>,
     text: Vec<u8>,
+    path: String,
     tick: u64,
 }
 
@@ -59,6 +62,8 @@ struct Known {
     cpu_ns: u64,
     seen: u64,
     looks: u8,
+    /// A thread of the kernel: it calls no exec and joins no group.
+    is_kernel: bool,
 }
 
 impl ProcessUsage {
@@ -79,6 +84,7 @@ impl ProcessUsage {
             born: Vec::new(),
             entries: Vec::with_capacity(32 * 1024),
             text: vec![0; 4096],
+            path: String::new(),
             tick: 0,
         })
     }
@@ -98,7 +104,8 @@ impl ProcessUsage {
             *hint = i + 1;
             let (cpu, at_ns) = (self.cpu_of(self.known[i].pid, self.known[i].clock), clock.stamp().boottime_ns);
             let Some(cpu_ns) = cpu else { return };
-            let due = self.known[i].looks < 1 || (self.tick + pid as u64).is_multiple_of(LOOK_AGAIN);
+            let known = &self.known[i];
+            let due = !known.is_kernel && (known.looks < 1 || (self.tick + pid as u64).is_multiple_of(LOOK_AGAIN));
             // a clock that fell belongs to another process that got the same id
             let same = cpu_ns >= self.known[i].cpu_ns;
             if same && (!due || self.look_again(i, consumers)) {
@@ -148,10 +155,11 @@ impl ProcessUsage {
             pass.rows.push(UsageRow { slot, at_ns, cpu_ns });
             slot
         });
-        Some(Known { pid, clock: clock_id, started_ticks: stat.started_ticks, groups, slot, cpu_ns, seen: self.tick, looks: 0 })
+        let (started_ticks, is_kernel) = (stat.started_ticks, stat.parent == KTHREADD || pid == KTHREADD);
+        Some(Known { pid, clock: clock_id, started_ticks, groups, slot, cpu_ns, seen: self.tick, looks: 0, is_kernel })
     }
 
-    /// Looks at a known process once more: after its first tick (it may have called exec since), then once a minute.
+    /// Looks at a known process once more: after its first tick (it may have called exec since), then every other minute.
     /// False where it is another process by now, or sits in another group.
     fn look_again(&mut self, i: usize, consumers: &mut Consumers) -> bool {
         let pid = self.known[i].pid;
@@ -186,8 +194,10 @@ impl ProcessUsage {
 
     fn text_of(&mut self, pid: i32, file: &str) -> Option<&[u8]> {
         // one read: these files are far shorter than a page, and asking for their size first costs two calls more
-        let open = std::fs::File::open(self.procfs.join(format!("{pid}/{file}"))).ok()?;
-        let length = open.read_at(&mut self.text, 0).ok()?;
+        self.path.clear();
+        write!(self.path, "{pid}/{file}").ok()?;
+        let open = rustix::fs::openat(&*self.directory, &*self.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let length = rustix::io::pread(&open, &mut self.text, 0).ok()?;
         Some(&self.text[..length])
     }
 }

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use super::Daemon;
 
 /// Seconds that one point speaks of: seldom enough that noting them costs next to nothing.
-pub(super) const PERIOD_S: u64 = 5;
+pub(super) const PERIOD_S: u64 = 10;
 /// Points that are kept: fifteen minutes.
-const POINTS: usize = 180;
+const POINTS: usize = 90;
 
-/// Mean power of each five seconds, from the energy in between, so that no peak is lost; `None` where there was no reading.
+/// Mean power of each ten seconds, from the energy in between, so that no peak is lost; `None` where there was no reading.
 #[derive(Debug, Default)]
 pub(super) struct History(Mutex<VecDeque<(Timestamp, Option<f64>)>>);
 

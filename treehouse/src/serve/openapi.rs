@@ -94,7 +94,7 @@ fn routes(generator: &mut SchemaGenerator) -> Vec<Route> {
         },
         Route {
             path: "/v1/power",
-            summary: "Mean power of each five seconds of the last fifteen minutes",
+            summary: "Mean power of each ten seconds of the last fifteen minutes",
             parameters: none.clone(),
             schema: reference::<Power>(generator),
             problems: &[403],
