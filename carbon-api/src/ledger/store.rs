@@ -9,6 +9,10 @@ use super::{Batch, LedgerError, SCHEMA, SlotValue};
 use crate::snapshot::Recorded;
 use crate::units::Microjoules;
 
+pub use read::{Session, SlotRow};
+
+mod read;
+
 /// Name of the file in the state folder.
 pub const FILE: &str = "ledger.redb";
 /// Cache of the store; its own default of a gigabyte would outgrow the daemon many times.
@@ -22,28 +26,6 @@ const SESSIONS: TableDefinition<'_, u64, (i64, i64, u64)> = TableDefinition::new
 const SLOTS: TableDefinition<'_, (i64, &str), (u64, f64, u64)> = TableDefinition::new("slots");
 /// Results of `treehouse run`: microseconds since the epoch, and the report as JSON.
 const RUNS: TableDefinition<'_, i64, &str> = TableDefinition::new("runs");
-
-/// One life of the daemon, as recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// First instant.
-    pub since: Timestamp,
-    /// The watermark: everything before it is on disk.
-    pub until: Timestamp,
-    /// Energy of the host in it.
-    pub host: Microjoules,
-}
-
-/// One slot, as recorded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SlotRow {
-    /// Start of the minute.
-    pub minute: Timestamp,
-    /// Kind, workload, class, provenance, zone, provider.
-    pub key: [String; 6],
-    /// What it holds.
-    pub value: SlotValue,
-}
 
 /// An open ledger.
 #[derive(Debug)]
@@ -188,20 +170,6 @@ impl Ledger {
         work().map_err(|e| sort(&self.path, &e))
     }
 
-    /// Results of `treehouse run`, oldest first.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn runs(&self) -> Result<Vec<(Timestamp, String)>, LedgerError> {
-        let work = || -> Result<Vec<(i64, String)>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(RUNS)?;
-            let rows = table.iter()?.map(|row| row.map(|(k, v)| (k.value(), v.value().to_owned())));
-            rows.map(|r| r.map_err(Into::into)).collect()
-        };
-        let rows = work().map_err(|e| sort(&self.path, &e))?;
-        Ok(rows.into_iter().map(|(at, report)| (timestamp(at), report)).collect())
-    }
-
     /// Totals over all sessions.
     ///
     /// # Errors
@@ -209,41 +177,6 @@ impl Ledger {
     pub fn recorded(&self) -> Result<Recorded, LedgerError> {
         let host = self.meta("host_uj")?.unwrap_or(0);
         Ok(recorded_of(self.meta("since_us")?, self.meta("until_us")?, host))
-    }
-
-    /// Every session, oldest first.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn sessions(&self) -> Result<Vec<Session>, LedgerError> {
-        let work = || -> Result<Vec<(i64, i64, u64)>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(SESSIONS)?;
-            table.iter()?.map(|row| row.map(|(_, v)| v.value()).map_err(Into::into)).collect()
-        };
-        let rows = work().map_err(|e| sort(&self.path, &e))?;
-        let session =
-            |(since, until, host)| Session { since: timestamp(since), until: timestamp(until), host: Microjoules(host) };
-        Ok(rows.into_iter().map(session).collect())
-    }
-
-    /// Every slot, oldest first.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn slots(&self) -> Result<Vec<SlotRow>, LedgerError> {
-        let work = || -> Result<Vec<SlotRow>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(SLOTS)?;
-            let mut rows = Vec::new();
-            for row in table.iter()? {
-                let (key, value) = row?;
-                let (minute, text) = key.value();
-                let mut parts = text.split(SEPARATOR).map(str::to_owned);
-                let key = std::array::from_fn(|_| parts.next().unwrap_or_default());
-                rows.push(SlotRow { minute: timestamp(minute.saturating_mul(1_000_000)), key, value: from_tuple(value.value()) });
-            }
-            Ok(rows)
-        };
-        work().map_err(|e| sort(&self.path, &e))
     }
 
     fn begin(self) -> Result<Self, LedgerError> {
