@@ -40,7 +40,7 @@ mod zones;
 const SECOND: u64 = 1_000_000_000;
 /// Samples a second; rounds; windows of each sampler in a round; length of a window.
 const RATES: [(u64, usize, usize, u64); 4] =
-    [(1, 2, 5, SECOND), (10, 4, 2, SECOND / 2), (100, 7, 2, SECOND / 5), (1000, 7, 2, SECOND / 5)];
+    [(1, 3, 4, SECOND), (10, 3, 2, SECOND / 2), (100, 6, 2, SECOND / 5), (1000, 6, 2, SECOND / 5)];
 
 const NAMES: [&str; 3] = ["minimal", "meters alone", "meters and /proc/stat"];
 
