@@ -15,7 +15,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
@@ -100,7 +100,8 @@ fn steady(program: &Path, zones: &Zones, sleepers: usize, memory_mib: f64, share
     let mut asleep = Sleepers::default();
     asleep.grow_to(sleepers)?;
     let daemon = Daemon::start(program, zones.sysfs())?;
-    thread::sleep(Duration::from_secs(5));
+    // half a second from the daemon's own ticks, or each would find warm what the other has just used
+    thread::sleep(Duration::from_millis(5500).saturating_sub(daemon.spawned.elapsed()));
     let (files, mut all) = (zones.open()?, Processes::open()?);
     let there = all.read()?.0;
     let floor = Background::start(Duration::from_secs(1), move || {
@@ -124,6 +125,7 @@ fn steady(program: &Path, zones: &Zones, sleepers: usize, memory_mib: f64, share
 /// A daemon on a free port; ended by its process id.
 struct Daemon {
     child: Child,
+    spawned: Instant,
     address: String,
     state: tempfile::TempDir,
 }
@@ -132,6 +134,7 @@ impl Daemon {
     /// Starts it and waits for its first closed interval.
     fn start(program: &Path, sysfs: &Path) -> Result<Self> {
         let state = tempfile::tempdir()?;
+        let spawned = Instant::now();
         let child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--intensity", "100", "--sysfs"])
             .arg(sysfs)
@@ -139,7 +142,7 @@ impl Daemon {
             .arg(state.path())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut daemon = Self { child, address: String::new(), state };
+        let mut daemon = Self { child, spawned, address: String::new(), state };
         for _ in 0..500 {
             thread::sleep(Duration::from_millis(20));
             if daemon.address.is_empty() {
