@@ -63,7 +63,6 @@ pub(crate) struct Sum {
     /// Metered seconds since the counter last moved: an impossible step says that it did not measure in them.
     still_s: f64,
     ambiguous: u64,
-    errors: u32,
 }
 
 impl Sum {
@@ -75,7 +74,6 @@ impl Sum {
             lost_s: self.lost_s - earlier.lost_s,
             still_s: self.still_s,
             ambiguous: self.ambiguous - earlier.ambiguous,
-            errors: self.errors - earlier.errors,
         }
     }
 
@@ -194,7 +192,6 @@ impl Probe {
             let seconds = self.last.map_or(0.0, |m| at.seconds_since(m.at));
             let outcome = match observed {
                 Observed::Failed(error) => {
-                    self.sums[i].errors += 1;
                     self.warn(format!("{}: {error}", info.name));
                     continue;
                 }

@@ -81,7 +81,7 @@ pub(crate) enum View {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Idle {
-    /// `separate`, `equal` or `by_activity`.
+    /// `separate` or `by_activity`.
     pub(crate) policy: IdlePolicy,
 }
 

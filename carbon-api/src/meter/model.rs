@@ -5,8 +5,6 @@
 //! 40 % where the processor's family has a row ("consistent errors up to 40 %" of static estimators against wall meters,
 //! arXiv 2509.22092), 100 % otherwise. A convention, not a statistical guarantee.
 
-use std::sync::Arc;
-
 use super::{DomainReport, Meter, ModelInfo, SourceReport, Status, Value};
 use crate::counter::{CounterSpec, Wrap};
 use crate::domain::{DomainInfo, DomainKind, Source};
@@ -154,11 +152,6 @@ pub fn memory_gb(meminfo: &str) -> Option<f64> {
     let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
     let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024.0 / 1e9)
-}
-
-/// The name of a domain of the model.
-pub fn domain_name(kind: DomainKind) -> Arc<str> {
-    kind.name().into()
 }
 
 #[cfg(test)]

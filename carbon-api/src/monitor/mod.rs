@@ -99,10 +99,17 @@ fn run(mut sampler: Sampler, stop: &AtomicU32) -> Sampler {
 /// long sleep that a wake-up costs a fifth more.
 fn sleep_until(due: u64, stop: &AtomicU32) {
     let deadline = Timespec { tv_sec: (due / 1_000_000_000) as i64, tv_nsec: (due % 1_000_000_000) as i64 };
-    // any other end is that of a signal, or the word has changed
-    while stop.load(Ordering::Relaxed) == GOES_ON
-        && futex::wait_bitset(stop, futex::Flags::PRIVATE, GOES_ON, Some(&deadline), NonZeroU32::MAX) != Err(Errno::TIMEDOUT)
-    {
+    while stop.load(Ordering::Relaxed) == GOES_ON {
+        match futex::wait_bitset(stop, futex::Flags::PRIVATE, GOES_ON, Some(&deadline), NonZeroU32::MAX) {
+            // woken, a signal, or the word changed before the wait began: look at the word again
+            Ok(()) | Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::TIMEDOUT) => return,
+            // a sandbox without this call must not make the loop spin
+            Err(_) => {
+                let left = due.saturating_sub(nanoseconds(clock_gettime(ClockId::Monotonic)));
+                return std::thread::sleep(std::time::Duration::from_nanos(left));
+            }
+        }
     }
 }
 

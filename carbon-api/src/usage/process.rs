@@ -21,6 +21,8 @@ use crate::stamp::Clock;
 
 /// Ticks between two looks at a process's groups; spread over the ticks by process id.
 const LOOK_AGAIN: u64 = 120;
+/// The same for threads of the kernel, which call no exec and join no group: only their id may have gone to somebody else.
+const LOOK_AGAIN_AT_KERNEL: u64 = 30 * LOOK_AGAIN;
 /// The parent of every kernel thread.
 const KTHREADD: i32 = 2;
 /// Magic number of procfs in `statfs`.
@@ -62,7 +64,7 @@ struct Known {
     cpu_ns: u64,
     seen: u64,
     looks: u8,
-    /// A thread of the kernel: it calls no exec and joins no group.
+    /// A thread of the kernel.
     is_kernel: bool,
 }
 
@@ -105,7 +107,8 @@ impl ProcessUsage {
             let (cpu, at_ns) = (self.cpu_of(self.known[i].pid, self.known[i].clock), clock.stamp().boottime_ns);
             let Some(cpu_ns) = cpu else { return };
             let known = &self.known[i];
-            let due = !known.is_kernel && (known.looks < 1 || (self.tick + pid as u64).is_multiple_of(LOOK_AGAIN));
+            let every = if known.is_kernel { LOOK_AGAIN_AT_KERNEL } else { LOOK_AGAIN };
+            let due = (known.looks < 1 && !known.is_kernel) || (self.tick + pid as u64).is_multiple_of(every);
             // a clock that fell belongs to another process that got the same id
             let same = cpu_ns >= self.known[i].cpu_ns;
             if same && (!due || self.look_again(i, consumers)) {

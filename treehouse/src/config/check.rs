@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use carbon_api::attribution::IdlePolicy;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
@@ -70,6 +71,10 @@ fn check_values(c: &Config) -> Result<(), (&'static str, String)> {
     }
     within("ledger.commit_s", c.ledger.commit_s, 0.01, 3600.0)?;
     within("otlp.interval_s", c.otlp.interval_s, 0.1, 86_400.0)?;
+    if let policy @ (IdlePolicy::Equal | IdlePolicy::ByReservation) = c.attribution.idle.policy {
+        let problem = format!("{:?} is not in this version; it has separate and by_activity", policy.name());
+        return Err(("attribution.idle.policy", problem));
+    }
     if c.attribution.max_workloads == 0 {
         return Err(("attribution.max_workloads", "0 is no series at all; give 1 or more".into()));
     }
@@ -128,6 +133,10 @@ mod tests {
         assert!(problem("[ledger]\ncommit_s = nan\n").contains("ledger.commit_s"));
         assert!(problem("[grid]\nproviders = [\"watttime\"]\n").contains("not in this version"));
         assert!(problem("[grid]\nproviders = [\"nobody\"]\n").contains("unknown provider"));
+        assert!(
+            problem("[attribution.idle]\npolicy = \"equal\"\n")
+                .starts_with(":2: attribution.idle.policy: \"equal\" is not in this version")
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) const PERIOD_S: u64 = 10;
 /// Points that are kept: fifteen minutes.
 const POINTS: usize = 90;
 
-/// Mean power of each ten seconds, from the energy in between, so that no peak is lost; `None` where there was no reading.
+/// Mean power of each ten seconds, from the energy in between: a short peak is flattened, its energy is not lost; `None` where there was no reading.
 #[derive(Debug, Default)]
 pub(super) struct History(Mutex<VecDeque<(Timestamp, Option<f64>)>>);
 
