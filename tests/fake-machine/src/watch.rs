@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, getpid, getppid, getsid, set_parent_process_death_signal};
+use rustix::process::{Pid, getppid, set_parent_process_death_signal};
 
 /// Sent by the kernel when the thread that started this process ends.
 ///
@@ -113,7 +113,8 @@ fn stdin_has_ended() -> io::Result<bool> {
 
 /// Under `nohup` and `setsid` a server is meant to stay when whoever started it is gone.
 fn outlives_its_parent() -> bool {
-    hangup_is_ignored() || getsid(None).is_ok_and(|session| session == getpid())
+    // nix and not rustix: a session led from outside our pid namespace is number 0, which rustix asserts away
+    hangup_is_ignored() || nix::unistd::getsid(None).is_ok_and(|session| session == nix::unistd::getpid())
 }
 
 /// Whether SIGHUP was ignored when this program was started.

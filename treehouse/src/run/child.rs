@@ -190,7 +190,8 @@ impl Child {
     /// Makes the command's group the foreground group, where ours is.
     fn give_terminal(&mut self) {
         let stdin = std::io::stdin();
-        let own = rustix::process::getpgrp();
+        // by nix: a group led from outside our pid namespace is number 0, which rustix asserts away; no terminal then
+        let Some(own) = rustix::process::Pid::from_raw(nix::unistd::getpgrp().as_raw()) else { return };
         let group = rustix::process::Pid::from_raw(self.pid.as_raw());
         if let (Ok(foreground), Some(group)) = (tcgetpgrp(&stdin), group)
             && foreground == own
