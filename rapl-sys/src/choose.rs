@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Backend, Domain};
+use crate::domain::{Backend, Counting, Domain};
 use crate::{Error, Identity, Kind, Processor, Topology, backends, twins};
 
 /// Where to look, and what may be used.
@@ -79,6 +79,10 @@ pub struct Listed {
     pub identity: Identity,
     /// Where it was found.
     pub path: PathBuf,
+    /// What its value means.
+    pub counting: Counting,
+    /// The step in which the counter moves, in joules.
+    pub resolution_j: f64,
     /// Why it does not open, where it does not.
     pub error: Option<Error>,
     /// The domain that shows the same energy, with its back end: an own one, or one of the chosen back end.
@@ -183,6 +187,8 @@ fn report(
         name: d.name.clone(),
         identity: d.identity.clone(),
         path: d.path.clone(),
+        counting: d.counting,
+        resolution_j: d.resolution_j,
         error: d.counter.as_ref().err().cloned(),
         duplicate_of: twin(d),
     };

@@ -8,7 +8,7 @@ use carbon_api::detect::{Machine, Options};
 use carbon_api::grid::IntensityProvider;
 use carbon_api::grid::fixed::FixedGrid;
 use carbon_api::grid::table::StaticGrid;
-use carbon_api::meter::powercap::PowercapOptions;
+use carbon_api::meter::rapl::RaplOptions;
 
 use crate::cli::Cli;
 use crate::config::{Config, EmbodiedSource, View};
@@ -28,7 +28,8 @@ pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
         group_rows: config.attribution.view == View::Auto,
         cover: config.meter.host_cover.clone(),
         contains: config.meter.contains.clone(),
-        powercap: PowercapOptions { accuracy: config.meter.accuracy, max_power_w: config.meter.max_power_w, twin_dies: false },
+        rapl: RaplOptions { accuracy: config.meter.accuracy, max_power_w: config.meter.max_power_w, ..RaplOptions::default() },
+        dev: default.dev,
     }
 }
 

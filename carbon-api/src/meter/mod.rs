@@ -14,8 +14,8 @@ use crate::stamp::Clock;
 pub mod model;
 #[cfg(feature = "system")]
 pub mod poller;
-#[cfg(feature = "meter-powercap")]
-pub mod powercap;
+#[cfg(feature = "meter-rapl")]
+pub mod rapl;
 
 /// One kind of meter, its files open.
 pub trait Meter: Send {

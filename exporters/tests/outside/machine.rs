@@ -112,6 +112,7 @@ fn domain(kind: DomainKind, name: &str, energy: Microjoules, leaf: bool) -> Doma
         power_w: Some(40.0),
         in_host: leaf,
         leaf,
+        lower_bound: false,
     }
 }
 
