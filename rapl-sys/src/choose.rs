@@ -25,7 +25,7 @@ pub struct Options {
     pub msr: bool,
     /// Believe the registers of a guest.
     pub msr_in_guest: bool,
-    /// List single physical cores (AMD and Hygon): one event or register each.
+    /// List single physical cores (AMD and Hygon): one event or register each, and reading one wakes its core.
     pub cores: bool,
     /// Back ends in order of preference; one that is not named is not tried.
     pub order: Vec<Backend>,
