@@ -89,11 +89,12 @@ pub struct Listed {
 ///
 /// Nothing fails: a machine without any counter gives a choice of `None` that says why.
 ///
-/// ```no_run
+/// ```
 /// let cpuinfo = std::fs::read("/proc/cpuinfo").unwrap_or_default();
 /// let mut choice = rapl_sys::open(&rapl_sys::Options::new("/sys", "/dev", &cpuinfo));
 /// for domain in &mut choice.domains {
-///     println!("{}: {:?}", domain.name, domain.read());
+///     let value = domain.read();
+///     println!("{}: {value:?}", domain.name);
 /// }
 /// ```
 pub fn open(options: &Options) -> Choice {
