@@ -25,7 +25,7 @@ pub struct Options {
     pub msr: bool,
     /// Believe the registers of a guest.
     pub msr_in_guest: bool,
-    /// List single physical cores (AMD and Hygon): one event or register each.
+    /// List single physical cores (AMD and Hygon): one event or register each, and reading one wakes its core.
     pub cores: bool,
     /// Back ends in order of preference; one that is not named is not tried.
     pub order: Vec<Backend>,
@@ -93,11 +93,12 @@ pub struct Listed {
 ///
 /// Nothing fails: a machine without any counter gives a choice of `None` that says why.
 ///
-/// ```no_run
+/// ```
 /// let cpuinfo = std::fs::read("/proc/cpuinfo").unwrap_or_default();
 /// let mut choice = rapl_sys::open(&rapl_sys::Options::new("/sys", "/dev", &cpuinfo));
 /// for domain in &mut choice.domains {
-///     println!("{}: {:?}", domain.name, domain.read());
+///     let value = domain.read();
+///     println!("{}: {value:?}", domain.name);
 /// }
 /// ```
 pub fn open(options: &Options) -> Choice {
