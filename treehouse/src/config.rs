@@ -39,6 +39,7 @@ pub(crate) struct Serve {
 /// The meters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub(crate) struct Meter {
     /// Whether the model may stand in for a meter.
     pub(crate) model: bool,
@@ -46,11 +47,31 @@ pub(crate) struct Meter {
     pub(crate) host_cover: HostCover,
     /// What lies inside what where the machine does not tell: `"odpm/VSYS" = ["odpm/L1"]`.
     pub(crate) contains: Containment,
+    /// Ways to RAPL, in order of preference.
+    pub(crate) rapl: Vec<RaplWay>,
+    /// Whether the processor's registers may be read where nothing better opens.
+    pub(crate) msr: bool,
+    /// Whether the registers of a virtual machine are believed.
+    pub(crate) msr_in_guest: bool,
+    /// Whether single cores are read where each has a counter (AMD).
+    pub(crate) rapl_cores: bool,
     /// Relative accuracy of RAPL, 0 to 1.
     pub(crate) accuracy: f64,
     /// The most that one domain can draw, in watts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_power_w: Option<f64>,
+}
+
+/// A way to RAPL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RaplWay {
+    /// The kernel's perf events.
+    Perf,
+    /// The powercap tree.
+    Powercap,
+    /// The processor's registers; only with `msr = true`.
+    Msr,
 }
 
 /// Who used it.
@@ -157,7 +178,17 @@ impl Default for Serve {
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { model: true, host_cover: HostCover::Auto, contains: Containment::new(), accuracy: 0.05, max_power_w: None }
+        Self {
+            model: true,
+            host_cover: HostCover::Auto,
+            contains: Containment::new(),
+            rapl: vec![RaplWay::Perf, RaplWay::Powercap, RaplWay::Msr],
+            msr: false,
+            msr_in_guest: false,
+            rapl_cores: false,
+            accuracy: 0.05,
+            max_power_w: None,
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use rapl_sys::Backend;
 use rapl_sys::powercap::Zone;
-use rapl_sys::{Backend, Counter, Counting, Domain, Error, Kind};
+use rapl_sys::{Counter, Counting, Domain, Error, Kind};
 
 use super::{Meter, SourceReport, Value};
 use crate::counter::{CounterSpec, Epoch, GapReason, Wrap};
@@ -35,11 +36,13 @@ pub struct RaplOptions {
     pub msr: bool,
     /// Believe the registers of a virtual machine.
     pub msr_in_guest: bool,
+    /// Read single cores where the processor has a counter for each (AMD); every read wakes all of them.
+    pub cores: bool,
 }
 
 impl Default for RaplOptions {
     fn default() -> Self {
-        Self { accuracy: 0.05, max_power_w: None, order: Backend::ALL.to_vec(), msr: false, msr_in_guest: false }
+        Self { accuracy: 0.05, max_power_w: None, order: Backend::ALL.to_vec(), msr: false, msr_in_guest: false, cores: false }
     }
 }
 
@@ -67,13 +70,15 @@ impl RaplMeter {
         let chosen = rapl_sys::Options {
             msr: options.msr,
             msr_in_guest: options.msr_in_guest,
+            cores: options.cores,
             order: options.order.clone(),
             ..rapl_sys::Options::new(sysfs, dev, cpuinfo)
         };
         let choice = rapl_sys::open(&chosen);
         let infos = choice.backend.map(|backend| choice.domains.iter().map(|d| info(backend, d, options)).collect::<Vec<_>>());
         let infos = infos.map(|infos| name_twins(infos, &choice.domains));
-        let reports = choice.tried.iter().map(|tried| report::of(tried, infos.as_deref().unwrap_or_default(), sysfs)).collect();
+        let reports =
+            choice.tried.iter().map(|tried| report::of(tried, infos.as_deref().unwrap_or_default(), sysfs, dev)).collect();
         let meter = choice.backend.zip(infos).map(|(backend, domains)| Self {
             backend,
             domains,
@@ -213,3 +218,6 @@ fn name_twins(mut infos: Vec<DomainInfo>, domains: &[Domain]) -> Vec<DomainInfo>
     }
     infos
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What became of each way to RAPL, and what to paste where one is closed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rapl_sys::choose::{Listed, Tried};
 use rapl_sys::{Backend, Counting, Error};
@@ -24,11 +24,11 @@ const MSR: &str = "sudo setcap cap_sys_rawio+ep $(which treehouse), and let its 
 const MSR_ABSENT: &str = "sudo modprobe msr";
 
 /// One back end; `infos` are the domains of the chosen one.
-pub(super) fn of(tried: &Tried, infos: &[DomainInfo], sysfs: &Path) -> SourceReport {
+pub(super) fn of(tried: &Tried, infos: &[DomainInfo], sysfs: &Path, dev: &Path) -> SourceReport {
     let path = match tried.backend {
         Backend::Perf => sysfs.join("bus/event_source/devices/power"),
         Backend::Powercap => sysfs.join("class/powercap"),
-        Backend::Msr => PathBuf::from("/dev/cpu"),
+        Backend::Msr => dev.join("cpu"),
     };
     let mut report = SourceReport {
         source: tried.backend.name().into(),
