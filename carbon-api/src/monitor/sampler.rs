@@ -19,6 +19,7 @@ use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::stamp::{Clock, Stamp};
 use crate::units::{GramsPerKwh, Microjoules};
 use crate::usage::{Consumers, UsagePass, UsageSource};
+use crate::users::Users;
 
 #[cfg(feature = "ledger")]
 use crate::ledger::{Batch, SlotKey, SlotValue, writer::Writer};
@@ -77,6 +78,7 @@ pub struct Sampler {
     settings: Settings,
     intervals: Intervals,
     family: Family,
+    users: Users,
     consumers: Consumers,
     pass: UsagePass,
     faults: Faults,
@@ -127,6 +129,7 @@ impl Sampler {
         Self {
             intervals: Intervals::new(&domains, settings.cover, settings.idle_policy, period_ns),
             family: Family::new(settings.family, utc),
+            users: Users::default(),
             consumers: Consumers::default(),
             pass: UsagePass::default(),
             faults: Faults::default(),
@@ -227,6 +230,7 @@ impl Sampler {
                 #[cfg(not(feature = "ledger"))]
                 let _ = booking;
             });
+            self.users.close(closed, &self.consumers, intensity);
             let energy = closed.energy();
             match intensity {
                 Some(i) => self.operational_g += i.price::<()>(Microjoules(energy).joules()).value(),
