@@ -111,6 +111,10 @@ pub(crate) struct ServeOptions {
     /// Address to listen on
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
+    /// Unix socket for callers of this machine, who see their own energy there: a path, `off`, or `auto` (default):
+    /// treehouse.sock in the state folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<String>,
     /// Listen on an address that others can reach, without TLS or a token
     #[arg(long)]
     pub(crate) insecure: bool,

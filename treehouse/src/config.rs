@@ -34,6 +34,16 @@ pub(crate) struct Serve {
     pub(crate) listen: String,
     /// Whether anybody may read the coarsened figures over TCP.
     pub(crate) public_metrics: bool,
+    /// Unix socket: a path, `auto` (`treehouse.sock` in the state folder) or `off`.
+    pub(crate) socket: String,
+    /// Group whose members see every figure over the socket, to the microjoule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trusted_group: Option<String>,
+    /// File of a token whose bearer sees every figure, to the microjoule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) raw_token_file: Option<PathBuf>,
+    /// Least seconds between two new values: not below 0.1 for the trusted group, and not below 1 for those without a privilege.
+    pub(crate) unprivileged_min_interval_s: f64,
 }
 
 /// The meters.
@@ -172,7 +182,14 @@ pub(crate) struct Otlp {
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:9464".into(), public_metrics: true }
+        Self {
+            listen: "127.0.0.1:9464".into(),
+            public_metrics: true,
+            socket: "auto".into(),
+            trusted_group: None,
+            raw_token_file: None,
+            unprivileged_min_interval_s: 1.0,
+        }
     }
 }
 
@@ -259,6 +276,8 @@ impl Config {
     /// A configuration with every key set, to know all keys from.
     fn complete() -> Self {
         let mut config = Self::default();
+        config.serve.trusted_group = Some(String::new());
+        config.serve.raw_token_file = Some(PathBuf::new());
         config.meter.max_power_w = Some(1000.0);
         config.grid.zone = Some(String::new());
         config.grid.intensity = Some(0.0);

@@ -21,6 +21,7 @@ use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::stamp::{Clock, Stamp};
 use crate::units::{GramsPerKwh, Microjoules};
 use crate::usage::{Consumers, UsagePass, UsageSource};
+use crate::users::Users;
 
 #[cfg(feature = "ledger")]
 use crate::ledger::{Batch, SlotKey, SlotValue, writer::Writer};
@@ -79,6 +80,7 @@ pub struct Sampler {
     settings: Settings,
     intervals: Intervals,
     family: Family,
+    users: Users,
     consumers: Consumers,
     pass: UsagePass,
     faults: Faults,
@@ -132,6 +134,7 @@ impl Sampler {
             leaves: leaves(&domains, &cover),
             intervals: Intervals::new(&domains, cover, settings.idle_policy, period_ns),
             family: Family::new(settings.family, utc),
+            users: Users::default(),
             consumers: Consumers::default(),
             pass: UsagePass::default(),
             faults: Faults::default(),
@@ -232,6 +235,7 @@ impl Sampler {
                 #[cfg(not(feature = "ledger"))]
                 let _ = booking;
             });
+            self.users.close(closed, &self.consumers, intensity);
             let energy = closed.energy();
             match intensity {
                 Some(i) => self.operational_g += i.price::<()>(Microjoules(energy).joules()).value(),

@@ -22,6 +22,7 @@ pub(crate) fn workload(kind: WorkloadKind, name: &str, microjoules: u64) -> Work
         kind,
         workload: name.into(),
         cgroup: None,
+        uid: None,
         provenance: Provenance::Attributed,
         energy: Microjoules(microjoules),
         carbon_g: Some(0.0),

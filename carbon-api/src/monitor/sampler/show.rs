@@ -25,7 +25,7 @@ impl Sampler {
     fn fill(&mut self, s: &mut Snapshot) {
         s.sequence = self.sequence;
         s.since = self.since.1;
-        s.until = self.until.1;
+        (s.until_ns, s.until) = (self.until.0.boottime_ns, self.until.1);
         s.ready = self.ready;
         s.interval_s = self.interval_s;
         s.late_ticks = self.late;
@@ -36,6 +36,7 @@ impl Sampler {
         let relative = if host_j > 0.0 { s.uncertainty_j / host_j } else { 0.0 };
         s.workloads.clear();
         self.family.write(&mut s.workloads, relative, self.interval_s);
+        self.users.write(&mut s.users, self.interval_s);
         s.series = self.family.series();
         self.fill_coarse(s);
         self.fill_carbon(s);
