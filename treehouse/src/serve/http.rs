@@ -122,8 +122,8 @@ async fn metrics(State(daemon): Shared, reader: Reader, headers: HeaderMap) -> A
         decisions.iter().map(|((policy, outcome), count)| DecisionRow { policy, outcome, count: *count }).collect();
     let latest = daemon.cell.load();
     let failing = |source: &str| latest.gaps.iter().any(|g| g.until.is_none() && g.source.name() == source);
-    let collectors: Vec<CollectorRow<'_>> = daemon
-        .sources
+    let found = daemon.sources();
+    let collectors: Vec<CollectorRow<'_>> = found
         .sources
         .iter()
         .map(|s| CollectorRow { collector: &s.source, success: s.status == Status::Ok && !failing(&s.source) })
@@ -195,7 +195,7 @@ async fn power(State(daemon): Shared, reader: Reader) -> Answer {
 }
 
 async fn sources(State(daemon): Shared) -> Response {
-    let mut sources = daemon.sources.clone();
+    let mut sources = crate::sources::Sources::clone(&daemon.sources());
     let snapshot = daemon.cell.load();
     for gap in snapshot.gaps.iter().filter(|g| g.until.is_none()) {
         for source in sources.sources.iter_mut().filter(|s| s.source == gap.source.name()) {

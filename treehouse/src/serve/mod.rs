@@ -13,7 +13,7 @@ mod state;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use carbon_api::detect::{Machine, own_cpu_ns};
@@ -22,7 +22,7 @@ use carbon_api::grid::IntensityProvider;
 use carbon_api::ledger::LedgerError;
 use carbon_api::ledger::store::Ledger;
 use carbon_api::ledger::writer::Writer;
-use carbon_api::monitor::{Monitor, Parts, Sampler, Settings};
+use carbon_api::monitor::{Handle, Monitor, Parts, Sampler, Settings};
 use carbon_api::snapshot::SnapshotCell;
 use carbon_api::system::SystemClock;
 use carbon_api::units::Joules;
@@ -42,12 +42,20 @@ use crate::{output, wiring};
 pub(crate) struct Daemon {
     cell: Arc<SnapshotCell>,
     access: Access,
-    sources: Sources,
+    sources: RwLock<Arc<Sources>>,
+    meters: Handle,
     grid: Arc<SwitchableGrid>,
-    config: std::sync::RwLock<Config>,
+    config: RwLock<Config>,
     history: History,
     scrape: http::ScrapeState,
     decisions: api::Decisions,
+}
+
+impl Daemon {
+    /// What was found at the last choice of meters.
+    fn sources(&self) -> Arc<Sources> {
+        Arc::clone(&self.sources.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Runs until it is told to stop, by SIGTERM or SIGINT.
@@ -71,14 +79,15 @@ pub(crate) fn serve(cli: &Cli, config: Config, options: &ServeOptions) -> Result
     let state = AddressFile::write(cli, ledger.is_some(), address, socket.as_ref().map(Socket::path));
     let sources = Sources::of(&machine);
     let sampler = sampler(&config, machine, Arc::clone(&grid), ledger);
-    drop_capabilities();
+    drop_capabilities(&sources);
     let mut monitor = Monitor::start(sampler).map_err(|e| Failure::system("the measuring thread", e))?;
     let daemon = Arc::new(Daemon {
         access,
         cell: monitor.cell(),
-        sources,
+        sources: RwLock::new(Arc::new(sources)),
+        meters: monitor.handle(),
         grid,
-        config: std::sync::RwLock::new(config),
+        config: RwLock::new(config),
         history: History::default(),
         scrape: http::ScrapeState::default(),
         decisions: api::Decisions::default(),
@@ -111,7 +120,7 @@ fn run(
         tokio::spawn(history::record(Arc::clone(daemon)));
         let stop = reload::until_stopped(cli, Arc::clone(daemon))?;
         // only now: whoever reads the line may send a signal
-        announce(address, path.as_deref(), &daemon.sources, cli.verbose);
+        announce(address, path.as_deref(), &daemon.sources(), cli.verbose);
         http::serve(listener, socket, Arc::clone(daemon), stop).await
     })
 }
@@ -154,11 +163,21 @@ fn open_ledger(cli: &Cli, config: &Config, options: &ServeOptions) -> Result<Opt
     Ok(Some(Writer::start(ledger, config.ledger.keep_days)?))
 }
 
-/// Files are open: no capability is needed any more. Root still owns its files, so a counter that comes back can be opened.
-fn drop_capabilities() {
-    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-    let none = CapabilitySet::empty();
-    let _ = set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none });
+/// Files are open: no capability is needed any more, but for what opens an event or a register anew after its CPU went away.
+/// Root still owns its files, so a counter that comes back can be opened.
+fn drop_capabilities(sources: &Sources) {
+    use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+    let uses = |source: &str| sources.host_cover.iter().any(|d| d.starts_with(source));
+    let mut kept = CapabilitySet::empty();
+    if uses("rapl_perf/") {
+        kept |= CapabilitySet::PERFMON;
+    }
+    if uses("rapl_msr/") {
+        kept |= CapabilitySet::SYS_RAWIO;
+    }
+    let held = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+    let kept = kept & held;
+    let _ = set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() });
 }
 
 fn announce(address: SocketAddr, socket: Option<&Path>, sources: &Sources, verbose: bool) {
