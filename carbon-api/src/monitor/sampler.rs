@@ -13,7 +13,7 @@ use crate::bank::Bank;
 use crate::carbon::EmbodiedModel;
 use crate::closed::{Closed, Reading};
 use crate::cover::{HostCover, host_cover, leaves};
-use crate::domain::DomainInfo;
+use crate::domain::{DomainInfo, Provenance, Source};
 use crate::family::{Booking, Family, FamilySettings};
 use crate::grid::{Intensity, IntensityProvider};
 use crate::intervals::Intervals;
@@ -98,7 +98,8 @@ pub struct Sampler {
     intensity: Option<Intensity>,
     before_intensity: Option<(GramsPerKwh, Timestamp)>,
     grid_changes: u64,
-    coarse: Vec<u64>,
+    /// The coarse host so far, by method and provenance.
+    coarse: Vec<(Source, Provenance, u64)>,
     operational_g: f64,
     unpriced: u64,
     own_cpu: u64,
