@@ -70,6 +70,10 @@ struct Domain {
     provenance: &'static str,
     uncertainty_j: f64,
     in_host: bool,
+    /// Power integrated over time, not a counter of energy.
+    integrated: bool,
+    /// More than one wrap may lie between two readings.
+    lower_bound: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -113,9 +117,11 @@ impl Energy {
             kind: d.info.kind.name(),
             energy_j: view.energy(d.energy).joules().value(),
             power_w: d.power_w.map(|w| shown_power(w, view)),
-            provenance: d.info.source.provenance().name(),
+            provenance: d.info.provenance().name(),
             uncertainty_j: view.joules(d.uncertainty_j),
             in_host: d.in_host,
+            integrated: d.info.integrated,
+            lower_bound: d.lower_bound,
         };
         let gap = |g: &carbon_api::snapshot::GapRow| Gap {
             source: g.source.name(),
