@@ -174,6 +174,7 @@ fn a_design_power_is_read_where_the_counter_is_denied() {
     assert_eq!(powercap_tdp_w(dir.path()), None);
     zone("intel-rapl:0", "package-0", Some("85000000\n"));
     zone("intel-rapl:a", "package-1", Some("85000000\n"));
+    zone("intel-rapl:b", "package-1", Some("85000000\n"));
     // a part of a package, a second view, the platform: none of them adds to it
     zone("intel-rapl:0:0", "core", Some("7000000\n"));
     zone("intel-rapl-mmio:0", "package-0", Some("28000000\n"));
@@ -185,6 +186,7 @@ fn a_design_power_is_read_where_the_counter_is_denied() {
     assert_eq!((facts.provider, facts.powercap_tdp_w), (Some(Provider::Gcp), Some(170.0)));
     for nonsense in ["0\n", "", "none\n", "99999999999999999999\n", "4000000000\n"] {
         zone("intel-rapl:a", "package-1", Some(nonsense));
+        zone("intel-rapl:b", "package-1", Some(nonsense));
         assert_eq!(powercap_tdp_w(dir.path()), None, "{nonsense:?}");
     }
 }
@@ -206,6 +208,12 @@ fn a_rule_without_a_number_loses_no_time() {
     assert!(values[0].as_ref().unwrap_err().to_string().contains("flaky/1"), "{values:?}");
     model.read(&At(2_000_000_000), &mut values);
     assert_eq!(values[0].as_ref().unwrap().shown, 10_000_000);
+}
+
+#[test]
+fn a_negative_power_counts_as_none() {
+    let mut rule = Rule::new("below/1", "-5 W".into(), "a test".into(), 0.4, Box::new(|_| -5.0));
+    assert_eq!(rule.watts(Load { cpus: 1, utilisation: 0.5, seconds: 1.0 }).unwrap().to_bits(), 0.0_f64.to_bits());
 }
 
 #[test]
@@ -249,6 +257,16 @@ mod peers {
             let joules = 75.0 * period_ns as f64 / 1e9;
             assert!((cpu as f64 / 1e6 - joules).abs() < 2e-6, "{period_ns} ns: {cpu} uJ, not {joules} J");
         }
+        // no time is no load, and whatever lies between two readings is a share of the processors
+        let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = std::sync::Arc::clone(&seen);
+        let curve: Curve = Box::new(move |load| {
+            told.lock().unwrap().push((load.utilisation, load.seconds));
+            1.0
+        });
+        let rule = Rule::new("told/1", "1 W".into(), "a test".into(), 0.4, curve);
+        energy(&mut ModelMeter::with(rule, 0.0, steady(4, 0.5)), &[1_000_000_000, 1_000_000_000, 1_500_000_000]);
+        assert_eq!(*seen.lock().unwrap(), [(0.5, 0.5)]);
         // 75 W over two seconds are 150 J: the figure goes with time
         let mut model = ModelMeter::with(Rule::tdp_curve(100.0, "a test"), 0.0, steady(4, 0.5));
         assert_eq!(energy(&mut model, &[0, 2_000_000_000]).0, 150_000_000);
