@@ -166,17 +166,16 @@ impl Battery {
     }
 
     fn read(&mut self, clock: &dyn Clock) -> Result<Value, ReadError> {
-        let supply = match &mut self.supply {
-            Some(supply) => supply,
+        let supply = if let Some(supply) = &mut self.supply {
+            supply
+        } else {
+            let supply = Supply::open(&self.folder, self.method)?;
             // what comes back may be another battery
-            None => {
-                let supply = Supply::open(&self.folder, self.method)?;
-                match &mut self.gauge {
-                    Gauge::Stored { stored, .. } => stored.forget(),
-                    Gauge::Flow(flow) => flow.interrupt(GapReason::Epoch),
-                }
-                self.supply.insert(supply)
+            match &mut self.gauge {
+                Gauge::Stored { stored, .. } => stored.forget(),
+                Gauge::Flow(flow) => flow.interrupt(GapReason::Epoch),
             }
+            self.supply.insert(supply)
         };
         let look = supply.look()?;
         let at = clock.stamp();

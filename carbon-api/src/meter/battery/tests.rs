@@ -65,8 +65,8 @@ impl Rig {
         }
     }
 
-    fn set(&self, file: &str, text: impl ToString) {
-        self.supply("BAT0", &[(file, &text.to_string())]);
+    fn set(&self, file: &str, text: impl std::fmt::Display) {
+        self.supply("BAT0", &[(file, &format!("{text}"))]);
     }
 
     fn discover(&self) -> (Option<BatteryMeter>, SourceReport) {

@@ -133,13 +133,12 @@ impl Chip {
     }
 
     fn read(&mut self, clock: &dyn Clock, buffer: &mut [u8], values: &mut [Result<Value, ReadError>]) -> Result<(), ReadError> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let file = KernelFile::open(self.folder.join("energy_value"))?;
-                self.places.iter_mut().for_each(Place::interrupt);
-                self.file.insert(file)
-            }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let file = KernelFile::open(self.folder.join("energy_value"))?;
+            self.places.iter_mut().for_each(Place::interrupt);
+            self.file.insert(file)
         };
         let bytes = file.read(buffer)?;
         let now = clock.stamp();
@@ -263,13 +262,11 @@ fn swapped(path: &Path, place: &Place, channel: &Channel<'_>) -> ReadError {
 }
 
 fn not_shown(path: &Path, place: &Place, text: EnergyText<'_>) -> ReadError {
-    match text.channels().find_map(Result::err) {
-        Some(line) => malformed(path, line, "the line of a channel"),
-        None => {
-            let rail = String::from_utf8_lossy(&place.rail);
-            ReadError::Absent { path: format!("{}: channel {} ({rail})", path.display(), place.number).into(), errno: None }
-        }
+    if let Some(line) = text.channels().find_map(Result::err) {
+        return malformed(path, line, "the line of a channel");
     }
+    let (channel, rail) = (place.number, String::from_utf8_lossy(&place.rail));
+    ReadError::Absent { path: format!("{}: channel {channel} ({rail})", path.display()).into(), errno: None }
 }
 
 fn report(status: Status, detail: String, path: PathBuf) -> SourceReport {
