@@ -10,6 +10,8 @@ use crate::domain::DomainInfo;
 use crate::error::ReadError;
 use crate::stamp::Clock;
 
+#[cfg(feature = "meter-hwmon")]
+pub mod hwmon;
 #[cfg(feature = "meter-model")]
 pub mod model;
 #[cfg(feature = "system")]
