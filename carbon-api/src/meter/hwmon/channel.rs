@@ -106,16 +106,15 @@ pub(super) fn hwmon_channels(chip: &str, files: &BTreeSet<String>, read: &dyn Fn
     }
     let voltages = numbers(Quantity::Voltage, &["input"]);
     let currents = numbers(Quantity::Current, &["input"]);
-    let pairs: Vec<(u32, u32)> = match chip_type(chip) {
-        Some(known) => known.pairs.iter().copied().filter(|(v, c)| voltages.contains(v) && currents.contains(c)).collect(),
-        None => {
-            let labelled = |quantity: Quantity, n: u32| read(&file(quantity, n, "label"));
-            let partner = |v: u32| {
-                let name = labelled(Quantity::Voltage, v)?;
-                currents.iter().copied().find(|&c| labelled(Quantity::Current, c).as_ref() == Some(&name))
-            };
-            voltages.iter().filter_map(|&v| Some((v, partner(v)?))).collect()
-        }
+    let pairs: Vec<(u32, u32)> = if let Some(known) = chip_type(chip) {
+        known.pairs.iter().copied().filter(|(v, c)| voltages.contains(v) && currents.contains(c)).collect()
+    } else {
+        let labelled = |quantity: Quantity, n: u32| read(&file(quantity, n, "label"));
+        let partner = |v: u32| {
+            let name = labelled(Quantity::Voltage, v)?;
+            currents.iter().copied().find(|&c| labelled(Quantity::Current, c).as_ref() == Some(&name))
+        };
+        voltages.iter().filter_map(|&v| Some((v, partner(v)?))).collect()
     };
     for (v, c) in pairs {
         let part = |quantity: Quantity, n: u32| Part { file: file(quantity, n, "input"), scale: Scale::Is(1.0) };
@@ -236,7 +235,15 @@ mod tests {
         fn any_files_are_taken(chip in "ina219|ina226|ina3221|other", files in prop::collection::btree_set("(energy|power|in|curr)[0-9]{1,3}_(input|average|label|enable)", 0..40), label in "[ab]?") {
             let read = |file: &str| file.ends_with("label").then(|| label.clone()).filter(|l| !l.is_empty());
             let list = hwmon_channels(&chip, &files, &read);
-    XX
+            let ids: BTreeSet<&String> = list.iter().map(|c| &c.id).collect();
+            prop_assert_eq!(ids.len(), list.len());
+            let firsts: Vec<&str> = list.iter().flat_map(|c| c.ways.iter().map(|w| w.recipe.first())).collect();
+            prop_assert_eq!(firsts.iter().collect::<BTreeSet<_>>().len(), firsts.len(), "one file, one channel");
+            let counters = files.iter().filter(|f| f.starts_with("energy") && f.ends_with("_input"));
+            let numbers = counters.filter_map(|f| attribute(f)).map(|(_, n, _)| n);
+            for n in numbers {
+                prop_assert!(ids.contains(&format!("energy{n}")), "no counter is lost");
+            }
             prop_assert!(list.iter().all(|c| !c.ways.is_empty() && c.ways.iter().all(|w| files.contains(w.recipe.first()))));
         }
     }

@@ -81,11 +81,11 @@ impl Chips {
         let others = iio_chips(sysfs).into_iter().chain(rail_chips(sysfs));
         for chip in others {
             // one chip behind two drivers is one chip
-            match found.list.iter().find(|c| !c.key.device.is_empty() && c.key.device == chip.key.device) {
-                Some(first) => {
-                    found.second_views.push(format!("{} at {} is the chip {}", chip.key, chip.base.display(), first.key))
-                }
-                None => found.list.push(chip),
+            let first = found.list.iter().find(|c| !c.key.device.is_empty() && c.key.device == chip.key.device);
+            if let Some(first) = first {
+                found.second_views.push(format!("{} at {} is the chip {}", chip.key, chip.base.display(), first.key));
+            } else {
+                found.list.push(chip);
             }
         }
         found.list.sort_by(|a, b| (&a.key, &a.base).cmp(&(&b.key, &b.base)));

@@ -60,7 +60,7 @@ pub struct HwmonMeter {
 #[derive(Debug)]
 enum Way {
     /// A counter of energy, now.
-    Counter(Sensor),
+    Counter(Box<Sensor>),
     /// What the last poll left: which board, which place on it.
     Sampled(usize, usize),
 }
@@ -92,7 +92,7 @@ impl HwmonMeter {
         let mut ways = Vec::new();
         for (sensor, period) in survey.sensors {
             let Some(period) = period else {
-                ways.push(Way::Counter(sensor));
+                ways.push(Way::Counter(Box::new(sensor)));
                 continue;
             };
             let group = samplers.iter().position(|s| s.period() == period).unwrap_or_else(|| {
@@ -145,5 +145,8 @@ impl Meter for HwmonMeter {
 }
 
 #[cfg(test)]
-#[path = "hwmon_tests.rs"]
-mod tests;
+mod board_tests;
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod trees;

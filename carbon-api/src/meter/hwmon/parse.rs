@@ -88,9 +88,16 @@ mod tests {
         assert_eq!(attribute("in12_label"), Some((Quantity::Voltage, 12, "label")));
         assert_eq!(attribute("energy128_input"), Some((Quantity::Energy, 128, "input")));
         assert_eq!(attribute("curr4_crit"), Some((Quantity::Current, 4, "crit")));
-        for other in
-            ["in_power2_raw", "intrusion0_alarm", "power_", "power+1_input", "in99999999999_input", "temp1_input", "in1_", "in01_input"]
-        {
+        for other in [
+            "in_power2_raw",
+            "intrusion0_alarm",
+            "power_",
+            "power+1_input",
+            "in99999999999_input",
+            "temp1_input",
+            "in1_",
+            "in01_input",
+        ] {
             assert_eq!(attribute(other), None, "{other}");
         }
     }

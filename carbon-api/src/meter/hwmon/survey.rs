@@ -66,12 +66,7 @@ pub(super) fn survey(sysfs: &Path, options: &HwmonOptions) -> Survey {
     for chip in &chips.list {
         let files = file_names(&chip.base);
         let before = found.len();
-        for channel in channels(chip, &files) {
-            match open(&root, chip, &files, channel, &mut unread) {
-                Some(channel) => found.push(channel),
-                None => {}
-            }
-        }
+        found.extend(channels(chip, &files).into_iter().filter_map(|c| open(&root, chip, &files, c, &mut unread)));
         if found.len() > before {
             shunts.extend(shunt_words(chip, &files));
         }
@@ -158,8 +153,7 @@ fn step_w(chip: &Chip, files: &BTreeSet<String>, recipe: &Recipe, number: u32) -
 /// The shunt resistors that a chip tells, in microohms, by channel; 0 is all of them.
 fn shunts(chip: &Chip, files: &BTreeSet<String>) -> Vec<(u32, i64)> {
     let number = |file: &str| match file {
-        "shunt_resistor" => Some(0),
-        "in_shunt_resistor" => Some(0),
+        "shunt_resistor" | "in_shunt_resistor" => Some(0),
         _ => file.strip_prefix("shunt")?.strip_suffix("_resistor")?.parse().ok(),
     };
     files.iter().filter_map(|f| Some((number(f)?, read_number(&chip.base.join(f))?))).collect()
@@ -206,7 +200,8 @@ fn describe(found: &[Found], places: &[Place], options: &HwmonOptions) -> Vec<Do
     found.iter().zip(places).zip(names(found)).map(domain).collect()
 }
 
-/// Names that are unique whatever the numbers of the chips: the label, else the chip; then with its device, then with its channel.
+/// Names that are unique whatever the numbers of the chips: the label, else the chip; where that is not enough with its device,
+/// then with its channel and its chip.
 fn names(found: &[Found]) -> Vec<Arc<str>> {
     let alone = |f: &Found| found.iter().filter(|o| o.key == f.key).count() == 1;
     let plain = |f: &Found| match &f.label {
@@ -216,11 +211,16 @@ fn names(found: &[Found]) -> Vec<Arc<str>> {
     };
     let by_device = |f: &Found| format!("{}@{}", plain(f), f.key.device_id());
     let by_channel = |f: &Found| format!("{}-{}", by_device(f), f.id);
-    let by_place = |f: &Found| format!("{}#{}", by_channel(f), f.key.nth);
-    let forms: [&dyn Fn(&Found) -> String; 4] = [&plain, &by_device, &by_channel, &by_place];
-    let unique = |f: &Found| {
-        let is_unique = |form: &&&dyn Fn(&Found) -> String| found.iter().filter(|o| form(o) == form(f)).count() == 1;
-        forms.iter().find(is_unique).map_or_else(|| by_place(f), |form| form(f)).into()
-    };
-    found.iter().map(unique).collect()
+    let by_chip = |f: &Found| format!("{}-{}", by_channel(f), f.key.name);
+    let forms: [Vec<String>; 4] =
+        [&plain as &dyn Fn(&Found) -> String, &by_device, &by_channel, &by_chip].map(|form| found.iter().map(form).collect());
+    let mut names: Vec<Arc<str>> = Vec::with_capacity(found.len());
+    for i in 0..found.len() {
+        let unique = forms.iter().find(|form| form.iter().filter(|name| **name == form[i]).count() == 1);
+        let name = &unique.unwrap_or(&forms[3])[i];
+        // chips that are alike in everything, or a label that looks like the name of another
+        let taken = names.iter().any(|n| **n == **name);
+        names.push(if taken { format!("{name}#{i}").into() } else { name.as_str().into() });
+    }
+    names
 }
