@@ -12,7 +12,7 @@ const DENIED: &str = r#"put this line into /etc/udev/rules.d/60-treehouse-hwmon.
 /// What to do where a sensor answers nonsense.
 const BROKEN: &str = "the sensor is there and does not answer: look for its driver in `dmesg`, then load that driver anew";
 /// What to do where all there is has been switched off.
-const OFF: &str = "write 1 into the file named above to switch the channel on";
+const OFF: &str = "write 1 into the _enable file of a channel to switch it on";
 
 /// A channel, or a way to one, that does not answer.
 #[derive(Debug)]

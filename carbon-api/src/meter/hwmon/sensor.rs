@@ -14,7 +14,7 @@ use crate::system::{KernelFile, malformed};
 /// A chip that went away is looked for no more often than this.
 const RETRY_NS: u64 = 500_000_000;
 /// What the kernel answers for a channel that is switched off.
-const ENODATA: i32 = 61;
+pub(super) const ENODATA: i32 = 61;
 
 /// A figure in a file, with its scale.
 #[derive(Debug)]

@@ -98,6 +98,9 @@ fn open(sysfs: &Arc<Path>, chip: &Chip, files: &BTreeSet<String>, channel: Chann
                 let (key, id, label) = (chip.key.clone(), channel.id, channel.label);
                 return Some(Found { key, title, id, label, update_s, step_w, sensor });
             }
+            Err(ReadError::Absent { errno: Some(super::sensor::ENODATA), .. }) => {
+                unread.push(Unread { channel: called.clone(), why: "switched off: it has no data".into(), error: None });
+            }
             Err(error) => unread.push(Unread { channel: called.clone(), why: error.to_string(), error: Some(error) }),
         }
     }
@@ -163,8 +166,9 @@ fn shunts(chip: &Chip, files: &BTreeSet<String>) -> Vec<(u32, i64)> {
 fn shunt_words(chip: &Chip, files: &BTreeSet<String>) -> Vec<String> {
     let told = shunts(chip, files);
     if told.is_empty() {
-        let assumed = || format!("{} {DEFAULT_SHUNT_UOHM} uOhm (assumed)", chip.key);
-        return chip_type(&chip.key.name).map(|_| assumed()).into_iter().collect();
+        // what an old Jetson kernel assumes is its own
+        let known = chip_type(&chip.key.name).filter(|_| chip.key.home != Home::Rails);
+        return known.map(|_| format!("{} {DEFAULT_SHUNT_UOHM} uOhm (assumed)", chip.key)).into_iter().collect();
     }
     let words = told.into_iter().map(|(n, uohm)| match n {
         0 => format!("{} {uohm} uOhm", chip.key),
