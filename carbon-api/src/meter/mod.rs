@@ -12,6 +12,8 @@ use crate::stamp::Clock;
 
 #[cfg(feature = "meter-battery")]
 pub mod battery;
+#[cfg(feature = "meter-hwmon")]
+pub mod hwmon;
 #[cfg(feature = "meter-model")]
 pub mod model;
 #[cfg(feature = "meter-odpm")]
