@@ -8,10 +8,13 @@ use carbon_api::detect::{Machine, Options};
 use carbon_api::grid::IntensityProvider;
 use carbon_api::grid::fixed::FixedGrid;
 use carbon_api::grid::table::StaticGrid;
+use carbon_api::meter::battery::BatteryOptions;
+use carbon_api::meter::hwmon::HwmonOptions;
+use carbon_api::meter::odpm::OdpmOptions;
 use carbon_api::meter::rapl::{Backend, RaplOptions};
 
 use crate::cli::Cli;
-use crate::config::{Config, EmbodiedSource, RaplWay, View};
+use crate::config::{Config, EmbodiedSource, RaplWay, Sensor, View};
 use crate::failure::Failure;
 
 /// Seconds of a year of 365 days, as the table of expected lives counts them.
@@ -36,8 +39,17 @@ pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
             msr_in_guest: config.meter.msr_in_guest,
             cores: config.meter.rapl_cores,
         },
+        hwmon: sensor(&config.meter.hwmon, |own: HwmonOptions, a| HwmonOptions { accuracy: a.unwrap_or(own.accuracy), ..own }),
+        odpm: sensor(&config.meter.odpm, |own: OdpmOptions, a| OdpmOptions { accuracy: a.unwrap_or(own.accuracy), ..own }),
+        battery: sensor(&config.meter.fuel_gauge, |own: BatteryOptions, a| BatteryOptions { accuracy: a, ..own }),
+        tdp_w: config.meter.tdp_w,
+        calibration: state(cli).ok().filter(|_| config.meter.calibrate).map(|folder| folder.join("calibration.json")),
         dev: default.dev,
     }
+}
+
+fn sensor<O: Default>(setting: &Sensor, with: impl FnOnce(O, Option<f64>) -> O) -> Option<O> {
+    setting.enabled.then(|| with(O::default(), setting.accuracy))
 }
 
 const fn backend(way: RaplWay) -> Backend {
