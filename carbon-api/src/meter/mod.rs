@@ -12,6 +12,8 @@ use crate::stamp::Clock;
 
 #[cfg(feature = "meter-battery")]
 pub mod battery;
+#[cfg(feature = "meter-hwmon")]
+pub mod hwmon;
 #[cfg(feature = "meter-model")]
 pub mod model;
 #[cfg(feature = "meter-odpm")]
@@ -20,8 +22,8 @@ pub mod odpm;
 pub mod poller;
 #[cfg(feature = "meter-power-profile")]
 pub mod power_profile;
-#[cfg(feature = "meter-powercap")]
-pub mod powercap;
+#[cfg(feature = "meter-rapl")]
+pub mod rapl;
 
 /// One kind of meter, its files open.
 pub trait Meter: Send {
