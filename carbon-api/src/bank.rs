@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::counter::{Counter, Outcome};
+use crate::cover::{Containment, relate};
 use crate::domain::{DomainInfo, Source};
 use crate::error::ReadError;
 use crate::meter::{Meter, ModelInfo, Value};
@@ -27,16 +28,23 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// Takes the meters; their domains stand one behind the other, containment moved along.
+    /// Takes the meters; their domains stand one behind the other, containment moved along and completed between meters.
     pub fn new(meters: Vec<Box<dyn Meter>>) -> Self {
-        let mut domains: Vec<Arc<DomainInfo>> = Vec::new();
+        Self::with(meters, &Containment::new())
+    }
+
+    /// The same, with what the configuration says that lies inside what.
+    pub fn with(meters: Vec<Box<dyn Meter>>, configured: &Containment) -> Self {
+        let mut domains: Vec<DomainInfo> = Vec::new();
         for meter in &meters {
             let offset = domains.len();
             for domain in meter.domains() {
                 let contained_in = domain.contained_in.map(|p| p + offset);
-                domains.push(Arc::new(DomainInfo { contained_in, ..domain.clone() }));
+                domains.push(DomainInfo { contained_in, ..domain.clone() });
             }
         }
+        relate(&mut domains, configured);
+        let domains: Vec<Arc<DomainInfo>> = domains.into_iter().map(Arc::new).collect();
         let counters = domains.iter().map(|d| Counter::new(d.counter)).collect();
         let unread = || ReadError::Absent { path: "not read yet".into(), errno: None };
         let values = domains.iter().map(|_| Err(unread())).collect();
@@ -72,7 +80,7 @@ impl Bank {
             *observed = match value {
                 Ok(value) => {
                     latest = latest.max(Some(value.at));
-                    Observed::Read(counter.advance(value.shown, value.at))
+                    Observed::Read(counter.take(value))
                 }
                 Err(error) => {
                     counter.fail(matches!(error, ReadError::Absent { .. }));
@@ -81,6 +89,16 @@ impl Bank {
             };
         }
         (latest.unwrap_or_else(|| clock.stamp()), &self.observed)
+    }
+
+    /// Makes the next read as new as it can be.
+    pub fn settle(&mut self) {
+        self.meters.iter_mut().for_each(|m| m.settle());
+    }
+
+    /// Plain words on what is doubtful.
+    pub fn warnings(&self, warnings: &mut Vec<Arc<str>>) {
+        self.meters.iter().for_each(|m| m.warnings(warnings));
     }
 
     /// The longest time between two reads that loses nothing, in seconds.
@@ -104,6 +122,6 @@ impl Bank {
 /// Half width of the 95 % interval of a domain's energy, in joules.
 pub fn uncertainty_j(domain: &DomainInfo, energy_j: f64, power_w: f64) -> f64 {
     let ends =
-        if domain.source == Source::Model { 0.0 } else { 2.0 * domain.counter.resolution_j() + 2.0 * power_w * domain.update_s };
+        if domain.source == Source::Model { 0.0 } else { 2.0 * domain.counter.resolution_j + 2.0 * power_w * domain.update_s };
     ends + domain.accuracy * energy_j
 }

@@ -11,7 +11,11 @@ use crate::units::Microjoules;
 /// Slack of the plausibility bound, in microjoules: 16 J.
 const SLACK_UJ: u128 = 16_000_000;
 /// A suspend shorter than this is not told from clock noise.
-const SUSPEND_NS: u64 = 100_000_000;
+pub(crate) const SUSPEND_NS: u64 = 100_000_000;
+/// Energy inside a counter is kept in 2^-32 nJ: every register unit from 1 J to 2^-31 J is a whole number of them.
+const FRACTIONS: u32 = 32;
+/// One microjoule in them.
+const MICROJOULE: u128 = 1000 << FRACTIONS;
 
 /// How a counter of microjoules comes back to zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,11 @@ pub enum Wrap {
     Modulus {
         /// One more than the largest value shown.
         modulus: u64,
+    },
+    /// The raw 32-bit register of a processor: shown are counts of `2^-esu` joules, not microjoules.
+    Register {
+        /// Energy status unit: a count is `2^-esu` J; 0 to 31.
+        esu: u8,
     },
 }
 
@@ -54,6 +63,16 @@ impl Wrap {
             Self::Never => None,
             Self::Units { unit_nj } => Some(((u128::from(unit_nj) << 32) / 1000) as u64),
             Self::Modulus { modulus } => Some(modulus),
+            Self::Register { esu } => Some((1_000_000_u64 << 32) >> esu.min(31)),
+        }
+    }
+
+    /// One count, in joules: what a single step of the shown value may hide.
+    fn count_j(self) -> f64 {
+        match self {
+            Self::Units { unit_nj } => unit_nj as f64 / 1e9,
+            Self::Register { esu } => f64::from(esu.min(31)).exp2().recip(),
+            Self::Never | Self::Modulus { .. } => 1e-6,
         }
     }
 }
@@ -63,6 +82,8 @@ impl Wrap {
 pub struct CounterSpec {
     /// How it comes back to zero.
     pub wrap: Wrap,
+    /// One step of the counter, in joules; coarser than what is shown where the hardware counts in larger steps.
+    pub resolution_j: f64,
     /// The most the domain can draw, in watts.
     pub max_power_w: f64,
     /// Whether the counter goes on counting during suspend.
@@ -73,17 +94,9 @@ impl CounterSpec {
     /// Default bound of a domain's power: no socket of today draws a kilowatt for long.
     pub const MAX_POWER_W: f64 = 1000.0;
 
-    /// A counter with the default bound of 1000 W that does not survive a suspend (RAPL).
-    pub const fn new(wrap: Wrap) -> Self {
-        Self { wrap, max_power_w: Self::MAX_POWER_W, survives_suspend: false }
-    }
-
-    /// One count, in joules.
-    pub fn resolution_j(&self) -> f64 {
-        match self.wrap {
-            Wrap::Units { unit_nj } => unit_nj as f64 / 1e9,
-            Wrap::Never | Wrap::Modulus { .. } => 1e-6,
-        }
+    /// A counter with the default bound of 1000 W that does not survive a suspend (RAPL); its resolution is one count.
+    pub fn new(wrap: Wrap) -> Self {
+        Self { wrap, resolution_j: wrap.count_j(), max_power_w: Self::MAX_POWER_W, survives_suspend: false }
     }
 
     /// Seconds from one zero to the next at the highest power, where it wraps at all.
@@ -94,6 +107,44 @@ impl CounterSpec {
     /// The largest rise that `ns` nanoseconds allow, in microjoules: `1.5 * P_max * dt + 16 J`.
     fn bound_uj(&self, ns: u64) -> u128 {
         SLACK_UJ + (1.5 * self.max_power_w * ns as f64 / 1e3) as u128
+    }
+}
+
+/// The value of one counter at one instant, stamped next to its read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Cumulative microjoules as the source shows them; counts of the register for [`Wrap::Register`].
+    pub shown: u64,
+    /// When: the device's own clock where it has one.
+    pub at: Stamp,
+    /// Which run of the counter it belongs to.
+    pub epoch: Epoch,
+}
+
+impl Value {
+    /// A value of the first epoch.
+    pub const fn new(shown: u64, at: Stamp) -> Self {
+        Self { shown, at, epoch: Epoch::FIRST }
+    }
+}
+
+/// A run of a counter between two discontinuities that its source knows of: an event opened anew, a rail swapped, a charger
+/// plugged in. What lies between two epochs is a gap, whatever the counter shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Rises by one at each discontinuity.
+    pub number: u32,
+    /// What the gap before this epoch is called.
+    pub reason: GapReason,
+}
+
+impl Epoch {
+    /// The epoch of a source that has not seen any discontinuity.
+    pub const FIRST: Self = Self { number: 0, reason: GapReason::Epoch };
+
+    /// Begins the next epoch.
+    pub const fn advance(&mut self, reason: GapReason) {
+        *self = Self { number: self.number.wrapping_add(1), reason };
     }
 }
 
@@ -122,6 +173,10 @@ pub enum GapReason {
     FailedRead,
     /// The counter rose by more than the domain can draw.
     Implausible,
+    /// A battery is being charged: its current is not the load.
+    Charging,
+    /// The source was opened anew or measures something else from here on.
+    Epoch,
 }
 
 impl GapReason {
@@ -132,6 +187,8 @@ impl GapReason {
             Self::Suspend => "suspend",
             Self::FailedRead => "failed_read",
             Self::Implausible => "implausible",
+            Self::Charging => "charging",
+            Self::Epoch => "epoch",
         }
     }
 }
@@ -194,16 +251,17 @@ struct Last {
 pub struct Counter {
     spec: CounterSpec,
     last: Option<Last>,
+    epoch: u32,
     failed: bool,
     reloaded: bool,
-    /// Nanojoules below one microjoule, carried so that nothing is lost to rounding.
-    remainder_nj: u64,
+    /// Energy below one microjoule, carried so that nothing is lost to rounding; in [`FRACTIONS`] of a nanojoule.
+    remainder: u64,
 }
 
 impl Counter {
     /// A counter that has not been read.
     pub const fn new(spec: CounterSpec) -> Self {
-        Self { spec, last: None, failed: false, reloaded: false, remainder_nj: 0 }
+        Self { spec, last: None, epoch: 0, failed: false, reloaded: false, remainder: 0 }
     }
 
     /// What is known of it.
@@ -228,7 +286,16 @@ impl Counter {
         self.reloaded |= vanished;
     }
 
-    /// Takes one reading of `shown` microjoules.
+    /// Takes one value; a new epoch is a gap.
+    pub fn take(&mut self, value: &Value) -> Outcome {
+        if std::mem::replace(&mut self.epoch, value.epoch.number) == value.epoch.number || self.last.is_none() {
+            return self.advance(value.shown, value.at);
+        }
+        (self.failed, self.reloaded) = (false, false);
+        self.restart(value.shown, value.at, Outcome::Gap(value.epoch.reason))
+    }
+
+    /// Takes one reading of the epoch that runs: `shown` microjoules, or counts of a register.
     pub fn advance(&mut self, shown: u64, at: Stamp) -> Outcome {
         let (failed, reloaded) = (std::mem::take(&mut self.failed), std::mem::take(&mut self.reloaded));
         let Some(last) = self.last else {
@@ -241,10 +308,10 @@ impl Counter {
         if fell && reloaded {
             return self.restart(shown, at, Outcome::Reset(ResetReason::Reload));
         }
-        let Some(nanojoules) = self.rise_nj(last.shown, shown) else {
+        let Some(rise) = self.rise(last.shown, shown) else {
             return self.restart(shown, at, Outcome::Reset(ResetReason::Fall));
         };
-        let possible = nanojoules / 1000 <= self.spec.bound_uj(at.since(last.changed));
+        let possible = rise / MICROJOULE <= self.spec.bound_uj(at.since(last.changed));
         match (fell, possible) {
             (true, _) if failed => return self.restart(shown, at, Outcome::Gap(GapReason::FailedRead)),
             (true, false) => return self.restart(shown, at, Outcome::Reset(ResetReason::Fall)),
@@ -255,9 +322,9 @@ impl Counter {
         if failed && ambiguous_uj.is_some() {
             return self.restart(shown, at, Outcome::Gap(GapReason::FailedRead));
         }
-        let total_nj = nanojoules + u128::from(self.remainder_nj);
-        self.remainder_nj = (total_nj % 1000) as u64;
-        let step = Step { energy: Microjoules((total_nj / 1000) as u64), from: last.at, until: at, ambiguous_uj };
+        let total = rise + u128::from(self.remainder);
+        self.remainder = (total % MICROJOULE) as u64;
+        let step = Step { energy: Microjoules((total / MICROJOULE) as u64), from: last.at, until: at, ambiguous_uj };
         let changed = if shown == last.shown { last.changed } else { at };
         self.last = Some(Last { shown, at, changed });
         if fell { Outcome::Wrapped(step) } else { Outcome::Delta(step) }
@@ -265,22 +332,28 @@ impl Counter {
 
     fn restart(&mut self, shown: u64, at: Stamp, outcome: Outcome) -> Outcome {
         self.last = Some(Last { shown, at, changed: at });
-        self.remainder_nj = 0;
+        self.remainder = 0;
         outcome
     }
 
-    /// Nanojoules from one shown value to the next, through zero where it fell; `None` where it cannot have wrapped.
-    fn rise_nj(&self, old: u64, new: u64) -> Option<u128> {
+    /// Energy from one shown value to the next, through zero where it fell; `None` where it cannot have wrapped.
+    fn rise(&self, old: u64, new: u64) -> Option<u128> {
+        let nanojoules = |nj: u128| nj.saturating_mul(1 << FRACTIONS);
         match self.spec.wrap {
             Wrap::Units { unit_nj } => {
+                let unit_nj = unit_nj.max(1);
                 let raw = |shown: u64| (u128::from(shown) * 1000 + u128::from(unit_nj) / 2) / u128::from(unit_nj);
                 let (old, new) = (u32::try_from(raw(old)).ok()?, u32::try_from(raw(new)).ok()?);
-                Some(u128::from(new.wrapping_sub(old)) * u128::from(unit_nj))
+                Some(nanojoules(u128::from(new.wrapping_sub(old)) * u128::from(unit_nj)))
+            }
+            Wrap::Register { esu } => {
+                let (old, new) = (u32::try_from(old).ok()?, u32::try_from(new).ok()?);
+                Some((u128::from(new.wrapping_sub(old)) * 1_000_000_000) << (FRACTIONS - u32::from(esu.min(31))))
             }
             Wrap::Modulus { modulus } if old >= modulus || new >= modulus => None,
-            Wrap::Modulus { modulus } if new < old => Some(u128::from(new + (modulus - old)) * 1000),
-            Wrap::Modulus { .. } => Some(u128::from(new - old) * 1000),
-            Wrap::Never => new.checked_sub(old).map(|d| u128::from(d) * 1000),
+            Wrap::Modulus { modulus } if new < old => Some(nanojoules(u128::from(new + (modulus - old)) * 1000)),
+            Wrap::Modulus { .. } => Some(nanojoules(u128::from(new - old) * 1000)),
+            Wrap::Never => new.checked_sub(old).map(|d| nanojoules(u128::from(d) * 1000)),
         }
     }
 

@@ -194,3 +194,30 @@ proptest! {
         prop_assert!(explained.abs_diff(spent) <= 61_035 * 80 + 1000 * 80, "{explained} against {spent}");
     }
 }
+
+#[test]
+fn a_register_wraps_in_its_own_units() {
+    let mut c = Counter::new(CounterSpec::new(Wrap::Register { esu: 14 }));
+    c.advance(u64::from(u32::MAX), Stamp::at(0));
+    let wrapped = c.advance(16_383, Stamp::at(S));
+    assert!(matches!(wrapped, Outcome::Wrapped(_)));
+    assert_eq!(energy(wrapped), 1_000_000, "16384 counts of 2^-14 J are one joule");
+    assert_eq!(c.spec().wrap.range_uj(), Some(262_144_000_000));
+    let mut total = 0;
+    for second in 2..1_026_u64 {
+        total += energy(c.advance(16_383 + second - 1, Stamp::at(second * S)));
+    }
+    assert_eq!(total, 1024 * 1_000_000 / 16_384, "61.035 uJ a count, the remainder carried");
+}
+
+#[test]
+fn switching_back_ends_starts_an_epoch() {
+    let mut c = counter(0);
+    let mut epoch = Epoch::FIRST;
+    assert_eq!(c.take(&Value { shown: 7_000_000, at: Stamp::at(0), epoch }), Outcome::First);
+    assert_eq!(energy(c.take(&Value { shown: 9_000_000, at: Stamp::at(S), epoch })), 2_000_000);
+    epoch.advance(GapReason::Epoch);
+    let switched = c.take(&Value { shown: 9_500_000, at: Stamp::at(2 * S), epoch });
+    assert_eq!(switched, Outcome::Gap(GapReason::Epoch), "neither the rise nor a fall between two counters is energy");
+    assert_eq!(energy(c.take(&Value { shown: 9_600_000, at: Stamp::at(3 * S), epoch })), 100_000);
+}

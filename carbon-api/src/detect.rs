@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::bank::Bank;
-use crate::domain::{HostCover, host_cover};
+use crate::cover::{Containment, HostCover, host_cover};
 use crate::error::ReadError;
 use crate::meter::model::{Coefficients, ModelMeter, memory_gb};
 use crate::meter::powercap::{PowercapMeter, PowercapOptions};
@@ -39,6 +39,8 @@ pub struct Options {
     pub group_rows: bool,
     /// Which domains are the host.
     pub cover: HostCover,
+    /// What the configuration says that lies inside what.
+    pub contains: Containment,
     /// What the configuration says of RAPL.
     pub powercap: PowercapOptions,
 }
@@ -52,6 +54,7 @@ impl Default for Options {
             model: true,
             group_rows: true,
             cover: HostCover::Auto,
+            contains: Containment::new(),
             powercap: PowercapOptions::default(),
         }
     }
@@ -117,18 +120,15 @@ impl Machine {
         let mut meters: Vec<Box<dyn Meter>> = Vec::new();
         match meter {
             Some(meter) => {
-                reports[0].domains = DomainReport::list(meter.domains(), &host_cover(meter.domains(), options.cover));
+                reports[0].domains = DomainReport::list(meter.domains(), &host_cover(meter.domains(), &options.cover));
                 meters.push(Box::new(meter));
             }
             None => meters.extend(open_model(options, host.as_ref(), &cpuinfo, memory_gb, &why, &mut reports)),
         }
-        let bank = Bank::new(meters);
+        let bank = Bank::with(meters, &options.contains);
         let usage = open_usage(options, host, &mut reports);
         let domains = bank.domain_list();
-        let host_cover = host_cover(&domains, options.cover)
-            .iter()
-            .map(|&i| format!("{}/{}", domains[i].source.name(), domains[i].name))
-            .collect();
+        let host_cover = host_cover(&domains, &options.cover).iter().map(|&i| domains[i].full_name()).collect();
         Self { bank, usage, reports, host_cover, cpus, memory_gb, options: options.clone() }
     }
 
@@ -164,7 +164,7 @@ impl Machine {
             return Err(self.no_meter());
         }
         let reader = host_reader(&self.options);
-        Ok(Probe::new(self.bank, reader, Box::new(SystemClock), self.options.cover))
+        Ok(Probe::new(self.bank, reader, Box::new(SystemClock), &self.options.cover))
     }
 }
 

@@ -42,8 +42,20 @@ impl Provenance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
+    /// RAPL through the kernel's perf events.
+    RaplPerf,
     /// RAPL through the kernel's powercap tree.
     RaplPowercap,
+    /// RAPL through the processor's registers.
+    RaplMsr,
+    /// NVIDIA GPUs through their management library.
+    Nvml,
+    /// Sensors of the kernel's hwmon class.
+    Hwmon,
+    /// On-device power monitors of phones.
+    Odpm,
+    /// Batteries.
+    FuelGauge,
     /// A power model: no meter covers the CPU.
     Model,
 }
@@ -52,7 +64,13 @@ impl Source {
     /// The word in JSON and in labels.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::RaplPerf => "rapl_perf",
             Self::RaplPowercap => "rapl_powercap",
+            Self::RaplMsr => "rapl_msr",
+            Self::Nvml => "nvml",
+            Self::Hwmon => "hwmon",
+            Self::Odpm => "odpm",
+            Self::FuelGauge => "fuel_gauge",
             Self::Model => "model",
         }
     }
@@ -60,30 +78,49 @@ impl Source {
     /// The provenance of a reading of this source.
     pub const fn provenance(self) -> Provenance {
         match self {
-            Self::RaplPowercap => Provenance::Measured,
             Self::Model => Provenance::Modelled,
+            Self::RaplPerf | Self::RaplPowercap | Self::RaplMsr | Self::Nvml | Self::Hwmon | Self::Odpm | Self::FuelGauge => {
+                Provenance::Measured
+            }
         }
+    }
+
+    /// One of the ways to RAPL.
+    pub const fn is_rapl(self) -> bool {
+        matches!(self, Self::RaplPerf | Self::RaplPowercap | Self::RaplMsr)
     }
 }
 
 /// What a domain is, which decides containment, attribution and the `hw.type` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum DomainKind {
     /// The platform as its supply sees it (SoC, memory, more): contains packages.
     Psys,
     /// One processor package or die.
     Package,
-    /// The cores of a package.
+    /// The cores of a package, or one of them.
     Core,
     /// Graphics and the like inside a client package.
     Uncore,
     /// Memory, beside the package on servers.
     Dram,
-    /// All processors, of a model.
+    /// All processors: of a model, or behind a sensor that sees the processors alone.
     Cpu,
-    /// All memory, of a model.
+    /// All memory: of a model, or behind a sensor that sees memory alone.
     Memory,
+    /// A GPU board, or a sensor that sees the GPU alone.
+    Gpu,
+    /// A partition of a GPU board; its energy is a share of the board's.
+    GpuInstance,
+    /// A module that holds processors and a GPU (Grace Hopper).
+    Module,
+    /// The supply of a board that feeds its rails (`VDD_IN` of a Jetson).
+    Board,
+    /// A rail that feeds something else.
+    Rail,
+    /// A battery that is being drained.
+    Battery,
     /// A zone of a name we do not know: listed, never counted.
     Other,
 }
@@ -99,6 +136,12 @@ impl DomainKind {
             Self::Dram => "dram",
             Self::Cpu => "cpu",
             Self::Memory => "memory",
+            Self::Gpu => "gpu",
+            Self::GpuInstance => "gpu_instance",
+            Self::Module => "module",
+            Self::Board => "board",
+            Self::Rail => "rail",
+            Self::Battery => "battery",
             Self::Other => "other",
         }
     }
@@ -106,23 +149,36 @@ impl DomainKind {
     /// The class under which energy is shared out and kept in the ledger.
     pub const fn class(self) -> DomainClass {
         match self {
-            Self::Psys | Self::Other => DomainClass::Platform,
+            Self::Psys | Self::Module | Self::Board | Self::Battery | Self::Other => DomainClass::Platform,
             Self::Package | Self::Core | Self::Uncore | Self::Cpu => DomainClass::Cpu,
             Self::Dram | Self::Memory => DomainClass::Memory,
+            Self::Gpu | Self::GpuInstance => DomainClass::Gpu,
+            Self::Rail => DomainClass::Rail,
         }
     }
 
-    /// `hw.type` of the OpenTelemetry semantic conventions.
+    /// `hw.type` of the OpenTelemetry semantic conventions; `treehouse_rail` is our addition.
     pub const fn hw_type(self) -> &'static str {
-        match self.class() {
-            DomainClass::Cpu => "cpu",
-            DomainClass::Memory => "memory",
-            DomainClass::Platform => "power_supply",
+        match self {
+            Self::Battery => "battery",
+            _ => match self.class() {
+                DomainClass::Cpu => "cpu",
+                DomainClass::Memory => "memory",
+                DomainClass::Gpu => "gpu",
+                DomainClass::Rail => "treehouse_rail",
+                DomainClass::Platform => "power_supply",
+            },
         }
     }
 
-    const fn may_be_in_host(self) -> bool {
-        matches!(self, Self::Psys | Self::Package | Self::Dram | Self::Cpu | Self::Memory)
+    /// It consumes by itself; a supply side (psys, module, board, battery) only hands on.
+    pub const fn consumes(self) -> bool {
+        matches!(self, Self::Package | Self::Dram | Self::Cpu | Self::Memory | Self::Gpu | Self::Rail)
+    }
+
+    /// A meter of this kind sees the processors, with or without more.
+    pub const fn covers_cpu(self) -> bool {
+        matches!(self, Self::Psys | Self::Package | Self::Cpu | Self::Module | Self::Board)
     }
 }
 
@@ -134,20 +190,26 @@ pub enum DomainClass {
     Cpu,
     /// By CPU time too; kept apart in the ledger.
     Memory,
+    /// CPU time does not explain it: unattributed.
+    Gpu,
+    /// A rail that feeds neither processors nor memory: unattributed.
+    Rail,
     /// Platform energy beyond what CPU time explains: unattributed.
     Platform,
 }
 
 impl DomainClass {
     /// Every class, in the order of [`DomainClass::index`].
-    pub const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Platform];
+    pub const ALL: [Self; 5] = [Self::Cpu, Self::Memory, Self::Gpu, Self::Rail, Self::Platform];
 
     /// Its place in [`DomainClass::ALL`].
     pub const fn index(self) -> usize {
         match self {
             Self::Cpu => 0,
             Self::Memory => 1,
-            Self::Platform => 2,
+            Self::Gpu => 2,
+            Self::Rail => 3,
+            Self::Platform => 4,
         }
     }
 
@@ -156,8 +218,15 @@ impl DomainClass {
         match self {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
+            Self::Gpu => "gpu",
+            Self::Rail => "rail",
             Self::Platform => "platform",
         }
+    }
+
+    /// CPU time says who used it.
+    pub const fn by_cpu_time(self) -> bool {
+        matches!(self, Self::Cpu | Self::Memory)
     }
 }
 
@@ -180,19 +249,27 @@ pub struct DomainInfo {
     pub counter: CounterSpec,
     /// How often the source renews its value, in seconds.
     pub update_s: f64,
+    /// Its energy is power integrated over time.
+    pub integrated: bool,
+    /// It sits on a module with processors (the GPU of a Grace Hopper): a meter of the module holds its energy.
+    pub on_module: bool,
     /// Relative accuracy of the source (a bound used as a 95 % half width).
     pub accuracy: f64,
 }
 
-/// Which domains count towards the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HostCover {
-    /// psys where there is exactly one with a unit finer than 0.1 J, else packages and memory.
-    #[default]
-    Auto,
-    /// Packages and memory, never psys.
-    Packages,
+impl DomainInfo {
+    /// `source/name`: unique on a machine.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.source.name(), self.name)
+    }
+
+    /// What a reading of it is: a partition of a GPU has a share of its board's.
+    pub const fn provenance(&self) -> Provenance {
+        match self.kind {
+            DomainKind::GpuInstance => Provenance::Attributed,
+            _ => self.source.provenance(),
+        }
+    }
 }
 
 /// True where `outer` holds the energy of `inner`: by the tree, or because psys stands above packages and memory.
@@ -210,119 +287,20 @@ fn is_below(domains: &[DomainInfo], inner: usize, outer: usize) -> bool {
     parents.take(domains.len()).any(|parent| parent == outer)
 }
 
-/// The indices of the domains whose sum is the host: no member contains another, so nothing is counted twice.
-pub fn host_cover(domains: &[DomainInfo], choice: HostCover) -> Vec<usize> {
-    let usable = |i: usize| domains[i].duplicate_of.is_none() && domains[i].kind.may_be_in_host();
-    let psys: Vec<usize> = (0..domains.len()).filter(|&i| usable(i) && domains[i].kind == DomainKind::Psys).collect();
-    let chosen_psys = match (choice, psys.as_slice()) {
-        (HostCover::Auto, &[only]) if domains[only].counter.resolution_j() < 0.1 => Some(only),
-        _ => None,
-    };
-    let members = |i: &usize| usable(*i) && (domains[*i].kind != DomainKind::Psys || chosen_psys == Some(*i));
-    outermost(domains, &(0..domains.len()).filter(members).collect::<Vec<_>>())
-}
-
-/// The indices of the consuming components, none of which contains another (`hw.energy`): supply-side totals are left out.
-pub fn leaves(domains: &[DomainInfo]) -> Vec<usize> {
-    host_cover(domains, HostCover::Packages)
-}
-
-fn outermost(domains: &[DomainInfo], members: &[usize]) -> Vec<usize> {
-    members.iter().copied().filter(|&i| !members.iter().any(|&o| contains(domains, o, i))).collect()
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
+pub(crate) fn test_domain(kind: DomainKind, name: &str, contained_in: Option<usize>) -> DomainInfo {
     use crate::counter::Wrap;
-
-    pub(crate) fn domain(kind: DomainKind, name: &str, contained_in: Option<usize>) -> DomainInfo {
-        DomainInfo {
-            source: Source::RaplPowercap,
-            name: name.into(),
-            device: "socket0".into(),
-            kind,
-            contained_in,
-            duplicate_of: None,
-            counter: CounterSpec::new(Wrap::Units { unit_nj: 61_035 }),
-            update_s: 0.001,
-            accuracy: 0.05,
-        }
-    }
-
-    fn names(domains: &[DomainInfo], cover: &[usize]) -> Vec<String> {
-        cover.iter().map(|&i| domains[i].name.to_string()).collect()
-    }
-
-    #[test]
-    fn packages_and_memory_are_the_host_without_psys() {
-        let d = [
-            domain(DomainKind::Package, "package-0", None),
-            domain(DomainKind::Core, "core-0", Some(0)),
-            domain(DomainKind::Dram, "dram-0", None),
-        ];
-        assert_eq!(names(&d, &host_cover(&d, HostCover::Auto)), ["package-0", "dram-0"]);
-    }
-
-    #[test]
-    fn one_fine_psys_is_the_host_and_never_a_leaf() {
-        let mut d = vec![
-            domain(DomainKind::Package, "package-0", None),
-            domain(DomainKind::Dram, "dram-0", None),
-            domain(DomainKind::Psys, "psys", None),
-        ];
-        assert_eq!(names(&d, &host_cover(&d, HostCover::Auto)), ["psys"]);
-        assert_eq!(names(&d, &leaves(&d)), ["package-0", "dram-0"]);
-        assert_eq!(names(&d, &host_cover(&d, HostCover::Packages)), ["package-0", "dram-0"]);
-        d[2].counter = CounterSpec::new(Wrap::Units { unit_nj: 1_000_000_000 });
-        assert_eq!(names(&d, &host_cover(&d, HostCover::Auto)), ["package-0", "dram-0"], "a psys of 1 J steps is too coarse");
-    }
-
-    #[test]
-    fn a_second_view_of_a_package_counts_once() {
-        let mut d = [domain(DomainKind::Package, "package-0", None), domain(DomainKind::Package, "package-0-mmio", None)];
-        d[1].duplicate_of = Some("package-0".into());
-        assert_eq!(names(&d, &host_cover(&d, HostCover::Auto)), ["package-0"]);
-    }
-
-    fn any_tree() -> impl Strategy<Value = Vec<DomainInfo>> {
-        let kinds = prop::sample::select(vec![
-            DomainKind::Psys,
-            DomainKind::Package,
-            DomainKind::Core,
-            DomainKind::Uncore,
-            DomainKind::Dram,
-            DomainKind::Other,
-        ]);
-        prop::collection::vec((kinds, any::<prop::sample::Index>(), any::<bool>()), 1..24).prop_map(|rows| {
-            let mut tree: Vec<DomainInfo> = Vec::new();
-            for (i, (kind, parent, nested)) in rows.into_iter().enumerate() {
-                // a platform zone is never inside another one
-                let held = (nested && i > 0 && kind != DomainKind::Psys).then(|| parent.index(i));
-                tree.push(domain(kind, &format!("d{i}"), held));
-            }
-            tree
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn host_never_counts_a_joule_twice(tree in any_tree(), packages in any::<bool>()) {
-            let cover = host_cover(&tree, if packages { HostCover::Packages } else { HostCover::Auto });
-            for &a in &cover {
-                for &b in &cover {
-                    prop_assert!(!contains(&tree, a, b), "{} contains {}", tree[a].name, tree[b].name);
-                }
-            }
-            let counted = |i: usize| cover.iter().filter(|&&m| m == i || contains(&tree, m, i)).count();
-            for (i, row) in tree.iter().enumerate() {
-                // a package or memory domain is inside exactly one member: nothing is lost either
-                if matches!(row.kind, DomainKind::Package | DomainKind::Dram) {
-                    prop_assert!(counted(i) >= 1, "{} is in no member", row.name);
-                }
-            }
-        }
+    DomainInfo {
+        source: Source::RaplPowercap,
+        name: name.into(),
+        device: "socket0".into(),
+        kind,
+        contained_in,
+        duplicate_of: None,
+        counter: CounterSpec::new(Wrap::Units { unit_nj: 61_035 }),
+        update_s: 0.001,
+        integrated: false,
+        on_module: false,
+        accuracy: 0.05,
     }
 }

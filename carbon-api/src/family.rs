@@ -144,13 +144,13 @@ pub struct Family {
     other: [Tally; 4],
     gone: [Tally; 4],
     idle: Tally,
-    unattributed: [Tally; 3],
+    unattributed: [Tally; DomainClass::ALL.len()],
     exported: usize,
     part: usize,
     part_s: f64,
     since: Timestamp,
     names: (Arc<str>, Arc<str>, Arc<str>),
-    classes: [Arc<str>; 3],
+    classes: [Arc<str>; DomainClass::ALL.len()],
 }
 
 impl Family {
@@ -163,7 +163,7 @@ impl Family {
             other: [Tally::default(); 4],
             gone: [Tally::default(); 4],
             idle: Tally::default(),
-            unattributed: [Tally::default(); 3],
+            unattributed: [Tally::default(); DomainClass::ALL.len()],
             exported: 0,
             part: 0,
             part_s: 0.0,
@@ -233,7 +233,7 @@ impl Family {
             }
             if left.rest.unattributed > 0 {
                 let grams = price(left.rest.unattributed);
-                let place = if class == DomainClass::Platform { class } else { DomainClass::Cpu };
+                let place = if class.by_cpu_time() { DomainClass::Cpu } else { class };
                 self.unattributed[place.index()].add(provenance, left.rest.unattributed, grams);
                 let (kind, workload) = (WorkloadKind::Unattributed, &self.classes[place.index()]);
                 book(Booking { kind, workload, class, provenance, energy: left.rest.unattributed, grams });

@@ -5,7 +5,8 @@
 
 use crate::attribution::{HostTime, IdlePolicy, Rest, Splitter};
 use crate::closed::{Closed, Leftover, Reading, Share};
-use crate::domain::{DomainClass, DomainInfo, DomainKind, HostCover, Provenance, contains, host_cover};
+use crate::cover::leaves;
+use crate::domain::{DomainClass, DomainInfo, Provenance, contains};
 use crate::stamp::Stamp;
 use crate::usage::{Consumers, HostRow, Slot, UsagePass};
 
@@ -62,8 +63,8 @@ pub struct Intervals {
     period_ns: u64,
     domains: Vec<(DomainClass, Provenance)>,
     cover: Vec<usize>,
-    /// Members of the cover that are a supply side, with the domains that they hold.
-    psys: Option<(usize, Vec<usize>)>,
+    /// Members of the cover that are a supply side, each with the consuming domains that it holds.
+    supplies: Vec<(usize, Vec<usize>)>,
     states: Vec<State>,
     host: HostState,
     bases: Vec<Option<Base>>,
@@ -81,20 +82,18 @@ pub struct Intervals {
 }
 
 impl Intervals {
-    /// An engine for these domains; the cover is chosen here and never changes while it runs.
-    pub fn new(domains: &[DomainInfo], cover: HostCover, policy: IdlePolicy, period_ns: u64) -> Self {
-        let members = host_cover(domains, cover);
-        let leaves = crate::domain::leaves(domains);
-        let psys = members.iter().copied().find(|&i| domains[i].kind == DomainKind::Psys).map(|p| {
-            let inner = leaves.iter().copied().filter(|&i| contains(domains, p, i)).collect();
-            (p, inner)
-        });
+    /// An engine for these domains, of which `cover` makes the host; it never changes while the engine runs.
+    pub fn new(domains: &[DomainInfo], cover: Vec<usize>, policy: IdlePolicy, period_ns: u64) -> Self {
+        let leaves = leaves(domains, &cover);
+        let is_supply = |i: &usize| domains[*i].kind.class() == DomainClass::Platform;
+        let held = |p: usize| (p, leaves.iter().copied().filter(|&i| contains(domains, p, i)).collect());
+        let supplies = cover.iter().copied().filter(is_supply).map(held).collect();
         Self {
             policy,
             period_ns,
-            domains: domains.iter().map(|d| (d.kind.class(), d.source.provenance().of_share())).collect(),
-            cover: members,
-            psys,
+            domains: domains.iter().map(|d| (d.kind.class(), d.provenance().of_share())).collect(),
+            cover,
+            supplies,
             states: Vec::new(),
             host: HostState::default(),
             bases: vec![None; domains.len()],
@@ -180,22 +179,23 @@ impl Intervals {
         for place in 0..self.cover.len() {
             let i = self.cover[place];
             self.members.push(energy(i));
-            if self.psys.as_ref().is_none_or(|(p, _)| *p != i) {
+            if self.supplies.iter().all(|(supply, _)| *supply != i) {
                 self.add_pending(i, energy(i));
             }
         }
-        if let Some((p, inner)) = self.psys.take() {
+        let supplies = std::mem::take(&mut self.supplies);
+        for (supply, inner) in &supplies {
             // CPU time explains what the packages and memory inside drew; the rest of the platform is nobody's
-            let mut left = energy(p);
-            for &i in &inner {
+            let mut left = energy(*supply);
+            for &i in inner {
                 let part = energy(i).min(left);
                 left -= part;
                 self.add_pending(i, part);
             }
-            self.bases[p] = None;
-            self.add_pending(p, left);
-            self.psys = Some((p, inner));
+            self.bases[*supply] = None;
+            self.add_pending(*supply, left);
         }
+        self.supplies = supplies;
         match from {
             Some(from) => self.open = Some((from, at)),
             // before the first instant there is no interval that an energy could belong to
@@ -294,7 +294,7 @@ impl Intervals {
         for pending in self.pending.drain(..) {
             let Pending { class, provenance, energy, base } = pending;
             let expired = base.as_ref().is_some_and(|b| b.ticks > MAX_OPEN_TICKS);
-            let rest = if class == DomainClass::Platform || expired || !aligned {
+            let rest = if !class.by_cpu_time() || expired || !aligned {
                 Rest { idle: 0, unattributed: energy }
             } else if let Some(base) = base {
                 self.late.clear();

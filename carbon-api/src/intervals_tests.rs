@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::tests::domain;
+use crate::cover::{HostCover, host_cover};
+use crate::domain::{DomainKind, test_domain as domain};
 use crate::usage::{Consumer, UsageRow, WorkloadKind};
 
 const S: u64 = 1_000_000_000;
@@ -15,7 +16,10 @@ struct Bench {
 
 impl Bench {
     fn new(domains: &[DomainInfo]) -> Self {
-        Self { engine: Intervals::new(domains, HostCover::Auto, IdlePolicy::Separate, S), consumers: Consumers::default() }
+        Self {
+            engine: Intervals::new(domains, host_cover(domains, &HostCover::Auto), IdlePolicy::Separate, S),
+            consumers: Consumers::default(),
+        }
     }
 
     fn consumer(&mut self, started_ns: Option<u64>) -> Slot {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::attribution::{HostTime, IdlePolicy, Splitter};
 use crate::bank::{Bank, Observed, uncertainty_j};
 use crate::counter::{GapReason, Outcome};
-use crate::domain::{DomainClass, DomainInfo, HostCover, Provenance, host_cover};
+use crate::cover::{HostCover, host_cover, leaves};
+use crate::domain::{DomainClass, DomainInfo, Provenance};
 use crate::error::ReadError;
 use crate::stamp::{Clock, Stamp};
 use crate::units::Microjoules;
@@ -111,7 +112,7 @@ pub(crate) struct Mark {
 
 impl Probe {
     /// Takes the meters, the machine's CPU time and the clocks.
-    pub fn new(bank: Bank, host: HostReader, clock: Box<dyn Clock + Send>, cover: HostCover) -> Self {
+    pub fn new(bank: Bank, host: HostReader, clock: Box<dyn Clock + Send>, cover: &HostCover) -> Self {
         let domains = bank.domain_list();
         Self {
             cover: host_cover(&domains, cover),
@@ -142,6 +143,7 @@ impl Probe {
     pub fn begin(&mut self, own_ns: u64) {
         self.sums.iter_mut().for_each(|s| *s = Sum::default());
         self.errors.clear();
+        self.bank.settle();
         let host = self.read_host();
         let (at, observed) = self.bank.read(&*self.clock);
         for (base, observed) in self.bases.iter_mut().zip(observed) {
@@ -160,6 +162,7 @@ impl Probe {
 
     /// Ends a window: the meters first, CPU time right after.
     pub fn end(&mut self, own_ns: impl FnOnce() -> u64) -> Used {
+        self.bank.settle();
         let (stamp, observed) = self.bank.read(&*self.clock);
         let observed = observed.to_vec();
         let host = self.read_host();
@@ -218,7 +221,7 @@ impl Probe {
                         ));
                     }
                     if let (Some((from, own_from)), Some(host)) = (base, host)
-                        && info.kind.class() != DomainClass::Platform
+                        && info.kind.class().by_cpu_time()
                     {
                         let busy_ns = host.busy_ns.saturating_sub(from.busy_ns);
                         let all = u64::from(host.cpus) * step.until.since(step.from);
@@ -272,7 +275,7 @@ pub(crate) fn summarise(probe: &Probe, sums: &[Sum], begun: Option<Mark>, last: 
     let energy: u64 = members().map(|(_, s)| s.energy).sum();
     // under a platform meter the shares come from the packages and memory inside it
     let by_platform = members().any(|(info, _)| info.kind.class() == DomainClass::Platform);
-    let shared = if by_platform { crate::domain::leaves(&probe.bank.domain_list()) } else { probe.cover.clone() };
+    let shared = if by_platform { leaves(&probe.bank.domain_list(), &probe.cover) } else { probe.cover.clone() };
     let own = shared.iter().map(|&i| sums[i].own).sum::<u64>().min(energy);
     let (host_j, own_j) = (energy as f64 / 1e6, own as f64 / 1e6);
     let half_width = |(info, sum): (&Arc<DomainInfo>, &Sum)| {
@@ -292,7 +295,7 @@ pub(crate) fn summarise(probe: &Probe, sums: &[Sum], begun: Option<Mark>, last: 
         cpu_s: at.own_ns.saturating_sub(from.own_ns) as f64 / 1e9,
         uncertainty_j: relative * own_j + by_clock,
         host_uncertainty_j,
-        provenance: shared.iter().map(|&i| infos[i].source.provenance().of_share()).max(),
+        provenance: shared.iter().map(|&i| infos[i].provenance().of_share()).max(),
         domains: (0..infos.len())
             .map(|i| DomainEnergy {
                 info: Arc::clone(&infos[i]),

@@ -41,7 +41,7 @@ impl Bench {
             Ok(HostRow { at_ns, busy_ns: at_ns, steal_ns: 0, cpus: 2, quantum_ns: 500_000 })
         };
         let clock = HandClock::default();
-        let probe = Probe::new(bank, Box::new(host), Box::new(clock.clone()), HostCover::Auto);
+        let probe = Probe::new(bank, Box::new(host), Box::new(clock.clone()), &HostCover::Auto);
         Self { machine, tree, _dir: dir, clock, probe }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use carbon_api::attribution::IdlePolicy;
-use carbon_api::domain::HostCover;
+use carbon_api::cover::{Containment, HostCover};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Cli, Format};
@@ -42,8 +42,10 @@ pub(crate) struct Serve {
 pub(crate) struct Meter {
     /// Whether the model may stand in for a meter.
     pub(crate) model: bool,
-    /// `auto` or `packages`.
+    /// `auto`, `packages`, or a list of `source/domain`.
     pub(crate) host_cover: HostCover,
+    /// What lies inside what where the machine does not tell: `"odpm/VSYS" = ["odpm/L1"]`.
+    pub(crate) contains: Containment,
     /// Relative accuracy of RAPL, 0 to 1.
     pub(crate) accuracy: f64,
     /// The most that one domain can draw, in watts.
@@ -155,7 +157,7 @@ impl Default for Serve {
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { model: true, host_cover: HostCover::Auto, accuracy: 0.05, max_power_w: None }
+        Self { model: true, host_cover: HostCover::Auto, contains: Containment::new(), accuracy: 0.05, max_power_w: None }
     }
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
         cgroupfs: cli.cgroupfs.clone().unwrap_or(default.cgroupfs),
         model: config.meter.model,
         group_rows: config.attribution.view == View::Auto,
-        cover: config.meter.host_cover,
+        cover: config.meter.host_cover.clone(),
+        contains: config.meter.contains.clone(),
         powercap: PowercapOptions { accuracy: config.meter.accuracy, max_power_w: config.meter.max_power_w, twin_dies: false },
     }
 }

@@ -5,23 +5,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use crate::counter::{Epoch, Value};
 use crate::domain::DomainInfo;
 use crate::error::ReadError;
-use crate::stamp::{Clock, Stamp};
+use crate::stamp::Clock;
 
 #[cfg(feature = "meter-model")]
 pub mod model;
+#[cfg(feature = "system")]
+pub mod poller;
 #[cfg(feature = "meter-powercap")]
 pub mod powercap;
-
-/// The value of one domain at one instant, stamped next to its read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// Cumulative microjoules as the source shows them.
-    pub shown: u64,
-    /// When.
-    pub at: Stamp,
-}
 
 /// One kind of meter, its files open.
 pub trait Meter: Send {
@@ -36,6 +30,14 @@ pub trait Meter: Send {
         let wraps = self.domains().iter().filter_map(|d| d.counter.wrap_seconds());
         wraps.map(|s| 0.4 * s).min_by(f64::total_cmp)
     }
+
+    /// Makes sure that the next read is as new as it can be; a meter that polls on a thread of its own waits for one poll.
+    /// Called at both ends of a window, never by the measuring loop.
+    fn settle(&mut self) {}
+
+    /// Adds plain words on what is doubtful about its figures, each beginning with a word that programs can look for
+    /// (`nvml_disagrees: …`).
+    fn warnings(&self, _warnings: &mut Vec<Arc<str>>) {}
 
     /// What the model was made from, for sources that have no meter.
     fn model(&self) -> Option<&ModelInfo> {
@@ -115,6 +117,8 @@ pub struct DomainReport {
     pub resolution_j: f64,
     /// How often it is renewed, in seconds.
     pub update_s: f64,
+    /// Power integrated over time, not a counter of energy.
+    pub integrated: bool,
     /// Joules from one zero to the next.
     pub wrap_j: Option<f64>,
     /// Seconds from one zero to the next at the highest power.
@@ -142,8 +146,9 @@ impl DomainReport {
                     domain: name(i),
                     device: Arc::clone(&d.device),
                     kind: d.kind.name(),
-                    resolution_j: d.counter.resolution_j(),
+                    resolution_j: d.counter.resolution_j,
                     update_s: d.update_s,
+                    integrated: d.integrated,
                     wrap_j: d.counter.wrap.range_uj().map(|r| r as f64 / 1e6),
                     wrap_s_at_max: d.counter.wrap_seconds(),
                     contained_in: d.contained_in.map(name),

@@ -83,8 +83,10 @@ impl ModelMeter {
             kind,
             contained_in: None,
             duplicate_of: None,
-            counter: CounterSpec { wrap: Wrap::Never, max_power_w: 100_000.0, survives_suspend: false },
+            counter: CounterSpec { max_power_w: 100_000.0, ..CounterSpec::new(Wrap::Never) },
             update_s: 0.0,
+            integrated: false,
+            on_module: false,
             accuracy: coefficients.uncertainty,
         };
         let Coefficients { family, min_w, max_w, .. } = coefficients;
@@ -134,7 +136,7 @@ impl Meter for ModelMeter {
             [self.cpu_j, self.memory_j]
         });
         for (i, value) in values.iter_mut().enumerate().take(2) {
-            *value = reading.clone().map(|joules| Value { shown: (joules[i] * 1e6) as u64, at });
+            *value = reading.clone().map(|joules| Value::new((joules[i] * 1e6) as u64, at));
         }
     }
 

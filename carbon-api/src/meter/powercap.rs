@@ -78,7 +78,7 @@ impl PowercapMeter {
             report.detail = format!("{} zones; not readable: {}", found.len(), unread.join("; "));
             report.mend = Some(UDEV_RULE.into());
         }
-        report.domains = DomainReport::list(&domains, &crate::domain::host_cover(&domains, crate::domain::HostCover::Auto));
+        report.domains = DomainReport::list(&domains, &crate::cover::host_cover(&domains, &crate::cover::HostCover::Auto));
         let zones = found.into_iter().map(|f| Held { folder: f.path, zone: f.zone.ok() }).collect();
         (Some(Self { domains, zones }), report)
     }
@@ -105,7 +105,7 @@ impl Meter for PowercapMeter {
 
 fn read(zone: &Zone, clock: &dyn Clock) -> Result<Value, ReadError> {
     match zone.read_uj() {
-        Ok(shown) => Ok(Value { shown, at: clock.stamp() }),
+        Ok(shown) => Ok(Value::new(shown, clock.stamp())),
         Err(error) => Err(sort(&error)),
     }
 }
@@ -157,6 +157,8 @@ fn describe(found: &[Found], options: &PowercapOptions) -> Vec<DomainInfo> {
                 duplicate_of: f.duplicate_of.or_else(|| twin(i)).map(name),
                 counter,
                 update_s: UPDATE_S,
+                integrated: false,
+                on_module: false,
                 accuracy: options.accuracy,
             }
         })

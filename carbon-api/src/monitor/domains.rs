@@ -21,6 +21,8 @@ pub(super) struct DomainState {
     pub(super) metered_s: f64,
     pub(super) open_s: f64,
     pub(super) power_w: Option<f64>,
+    /// The last reading was the one before once more.
+    pub(super) repeats: bool,
     pub(super) failing: Option<Stamp>,
     pub(super) last_good: Option<(Stamp, Timestamp)>,
     /// The last reading that moved: an impossible step says that nothing since then can be believed.
@@ -65,6 +67,7 @@ pub(super) fn take(observed: &Observed, now: Tick, info: &DomainInfo, state: &mu
         state.open += step.energy.0;
         state.ambiguous += step.ambiguous_uj.unwrap_or(0);
         state.open_s += seconds;
+        state.repeats = step.until == step.from;
         if step.energy.0 > 0 {
             (state.moved, state.still_s) = (Some((at, utc)), 0.0);
         } else {
@@ -73,6 +76,7 @@ pub(super) fn take(observed: &Observed, now: Tick, info: &DomainInfo, state: &mu
         return Reading::Energy(step.energy.0);
     }
     let still_s = std::mem::take(&mut state.still_s);
+    state.repeats = false;
     state.moved = Some((at, utc));
     let (reason, reset) = match outcome {
         Outcome::Reset(reason) => (GapReason::Reset, Some(*reason)),

@@ -11,7 +11,8 @@ use crate::attribution::IdlePolicy;
 use crate::bank::Bank;
 use crate::carbon::EmbodiedModel;
 use crate::closed::{Closed, Reading};
-use crate::domain::{DomainClass, DomainInfo, HostCover, leaves};
+use crate::cover::{HostCover, host_cover, leaves};
+use crate::domain::DomainInfo;
 use crate::family::{Booking, Family, FamilySettings};
 use crate::grid::{Intensity, IntensityProvider};
 use crate::intervals::Intervals;
@@ -122,10 +123,12 @@ impl Sampler {
     /// Wires the parts; nothing is read yet.
     pub fn new(parts: Parts, settings: Settings) -> Self {
         let domains = parts.bank.domain_list();
+        let cover = host_cover(&domains, &settings.cover);
         let (stamp, utc) = (parts.clock.stamp(), parts.clock.utc());
         let period_ns = u64::try_from(settings.period.as_nanos()).unwrap_or(u64::MAX);
         Self {
-            intervals: Intervals::new(&domains, settings.cover, settings.idle_policy, period_ns),
+            leaves: leaves(&domains, &cover),
+            intervals: Intervals::new(&domains, cover, settings.idle_policy, period_ns),
             family: Family::new(settings.family, utc),
             consumers: Consumers::default(),
             pass: UsagePass::default(),
@@ -133,7 +136,6 @@ impl Sampler {
             readings: Vec::with_capacity(domains.len()),
             infos: parts.bank.domains().to_vec(),
             domains: vec![DomainState::default(); domains.len()],
-            leaves: leaves(&domains),
             cell: Arc::new(SnapshotCell::new(Snapshot::empty(utc, settings.period.as_secs_f64()))),
             spare: None,
             since: (stamp, utc),
@@ -256,9 +258,15 @@ impl Sampler {
         for state in &mut self.domains {
             let energy = std::mem::take(&mut state.open);
             state.closed += energy;
-            state.metered_s += std::mem::take(&mut state.open_s);
             let fails = state.failing.is_some();
-            state.power_w = (!fails && self.interval_s > 0.0).then(|| energy as f64 / 1e6 / self.interval_s);
+            let seconds = std::mem::take(&mut state.open_s);
+            state.metered_s += seconds;
+            // over the time that the meter itself says has passed; a device that shows the same reading twice draws on
+            if seconds > 0.0 {
+                state.power_w = Some(energy as f64 / 1e6 / seconds);
+            } else if fails || !state.repeats {
+                state.power_w = None;
+            }
         }
     }
 
@@ -333,7 +341,7 @@ fn own_energy(closed: &Closed, own_ns: u64) -> f64 {
     if closed.host.capacity_ns == 0 {
         return 0.0;
     }
-    let platform: u64 = closed.leftovers.iter().filter(|l| l.class == DomainClass::Platform).map(|l| l.rest.unattributed).sum();
+    let platform: u64 = closed.leftovers.iter().filter(|l| !l.class.by_cpu_time()).map(|l| l.rest.unattributed).sum();
     (closed.energy() - platform) as f64 / 1e6 * (own_ns as f64 / closed.host.capacity_ns as f64).min(1.0)
 }
 

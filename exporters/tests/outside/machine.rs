@@ -103,6 +103,8 @@ fn domain(kind: DomainKind, name: &str, energy: Microjoules, leaf: bool) -> Doma
             duplicate_of: None,
             counter: CounterSpec::new(Wrap::Units { unit_nj: 61_035 }),
             update_s: 0.001,
+            integrated: false,
+            on_module: false,
             accuracy: 0.05,
         }),
         energy,

@@ -35,6 +35,8 @@ fn find_unknown(table: &DeTable<'_>, known: &toml::Value, path: &str, found: &mu
         let name = key.get_ref().as_ref();
         let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         match (known.get(name), value.get_ref()) {
+            // the keys of this table are names of the machine, not ours
+            (Some(_), _) if full == "meter.contains" => {}
             (Some(inner @ toml::Value::Table(_)), DeValue::Table(table)) => find_unknown(table, inner, &full, found),
             (None, _) if found.as_ref().is_none_or(|(span, _)| key.span().start < span.start) => {
                 *found = Some((key.span(), unknown_key(&full, name, known)));

@@ -111,7 +111,7 @@ fn run(cli: &Cli, daemon: &Arc<Daemon>, listener: std::net::TcpListener, address
 fn sampler(config: &Config, machine: Machine, grid: Arc<SwitchableGrid>, ledger: Option<Writer>) -> Sampler {
     let settings = Settings {
         period: Duration::from_secs_f64(config.attribution.period_s),
-        cover: config.meter.host_cover,
+        cover: config.meter.host_cover.clone(),
         idle_policy: config.attribution.idle.policy,
         family: FamilySettings {
             max_workloads: config.attribution.max_workloads,

@@ -71,7 +71,7 @@ impl Sampler {
             if in_host {
                 uncertainty += uncertainty_j;
                 metered += state.metered_s.min(window_s);
-                let (method, provenance) = (info.source, info.source.provenance());
+                let (method, provenance) = (info.source, info.provenance());
                 match s.host.iter_mut().find(|r| r.method == method && r.provenance == provenance) {
                     Some(row) => row.energy += Microjoules(state.closed),
                     None => {
@@ -120,11 +120,12 @@ impl Sampler {
                 let seconds = self.last_tick.map_or(0.0, |at| at.seconds_since(since));
                 s.warnings
                     .push(format!("{} of {} has not been readable for {seconds:.0} s", info.name, info.source.name()).into());
-            } else if self.parts.bank.counter(i).unchanged_for() > period_ns.saturating_mul(3) {
+            } else if self.parts.bank.counter(i).unchanged_for() > period_ns.max((info.update_s * 1e9) as u64).saturating_mul(3) {
                 let seconds = self.parts.bank.counter(i).unchanged_for() as f64 / 1e9;
                 s.warnings.push(format!("{} of {} has not moved for {seconds:.0} s", info.name, info.source.name()).into());
             }
         }
+        self.parts.bank.warnings(&mut s.warnings);
         #[cfg(feature = "ledger")]
         if let Some(error) = self.parts.ledger.as_ref().and_then(|w| w.state(|state| state.last_error.clone())) {
             s.warnings.push(error);
