@@ -42,6 +42,8 @@ pub struct DomainRow {
     pub in_host: bool,
     /// It is a consuming component that no other one of the list contains.
     pub leaf: bool,
+    /// More than one wrap may lie between two of its readings: the energy is a lower bound.
+    pub lower_bound: bool,
 }
 
 /// One series of the workload family; each microjoule is in exactly one.

@@ -113,6 +113,7 @@ fn read(zone: &Zone, clock: &dyn Clock) -> Result<Value, ReadError> {
 fn sort(error: &Error) -> ReadError {
     match error {
         Error::Io { path, source } => ReadError::from_io(path, source),
+        Error::Skipped { path, .. } => ReadError::Absent { path: path.clone(), errno: None },
         Error::Malformed { path, found, expected } => ReadError::Malformed { path: path.clone(), found: found.clone(), expected },
     }
 }

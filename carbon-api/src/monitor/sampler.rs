@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::domains::{DomainState, Tick, take};
 use super::faults::Faults;
+use super::platform::PlatformWatch;
 use crate::attribution::IdlePolicy;
 use crate::bank::Bank;
 use crate::carbon::EmbodiedModel;
@@ -81,6 +82,7 @@ pub struct Sampler {
     consumers: Consumers,
     pass: UsagePass,
     faults: Faults,
+    platform: PlatformWatch,
     readings: Vec<Reading>,
     infos: Vec<Arc<DomainInfo>>,
     domains: Vec<DomainState>,
@@ -133,6 +135,7 @@ impl Sampler {
             consumers: Consumers::default(),
             pass: UsagePass::default(),
             faults: Faults::default(),
+            platform: PlatformWatch::default(),
             readings: Vec::with_capacity(domains.len()),
             infos: parts.bank.domains().to_vec(),
             domains: vec![DomainState::default(); domains.len()],
@@ -245,6 +248,7 @@ impl Sampler {
                 self.batch.until = self.utc;
             }
             self.close_domains();
+            self.platform.look(&self.infos, &self.domains, self.intervals.cover(), self.until.0);
         } else if !self.ready {
             self.own_cpu = (self.parts.own_cpu)();
         }
@@ -254,10 +258,43 @@ impl Sampler {
         }
     }
 
+    /// Takes other meters from here on: the open interval is closed, and every counter starts a new epoch. What was counted
+    /// stays: no figure falls, and a domain that the new meters do not have stands still.
+    pub fn rewire(&mut self, bank: Bank, cover: HostCover) {
+        self.read_usage();
+        self.settings.cover = cover;
+        let domains = bank.domain_list();
+        let cover = host_cover(&domains, &self.settings.cover);
+        self.leaves = leaves(&domains, &cover);
+        self.intervals.rewire(&domains, cover);
+        let old = std::mem::replace(&mut self.infos, bank.domains().to_vec());
+        let mut states = vec![DomainState::default(); domains.len()];
+        for (info, state) in old.into_iter().zip(std::mem::take(&mut self.domains)) {
+            let same = |i: &Arc<DomainInfo>| i.source == info.source && i.name == info.name;
+            let state = DomainState { since: None, power_w: None, metered_s: 0.0, still_s: 0.0, ..state };
+            match self.infos[..domains.len()].iter().position(same) {
+                Some(place) => states[place] = state,
+                None if state.closed > 0 => {
+                    self.infos.push(info);
+                    states.push(DomainState { failing: None, ..state });
+                }
+                None => {}
+            }
+        }
+        self.domains = states;
+        self.platform = PlatformWatch::default();
+        self.parts.bank = bank;
+        self.read_meters();
+        self.publish();
+    }
+
     fn close_domains(&mut self) {
-        for state in &mut self.domains {
+        for (i, state) in self.domains.iter_mut().enumerate() {
             let energy = std::mem::take(&mut state.open);
             state.closed += energy;
+            if self.intervals.cover().contains(&i) {
+                state.host += energy;
+            }
             let fails = state.failing.is_some();
             let seconds = std::mem::take(&mut state.open_s);
             state.metered_s += seconds;

@@ -123,6 +123,30 @@ fn forty_watts_are_forty_joules_a_second() {
 }
 
 #[test]
+fn other_meters_start_an_epoch_and_no_counter_falls() {
+    let mut b = Bench::new(machine().core_share(0.75).build().unwrap());
+    b.run(11);
+    let before = b.snapshot();
+    let again = PowercapMeter::discover(&b.tree.sysfs(), &PowercapOptions::default()).0.unwrap();
+    b.sampler.rewire(Bank::new(vec![Box::new(again)]), HostCover::Auto);
+    b.run(10);
+    let s = b.snapshot();
+    assert!(s.host_energy() > before.host_energy());
+    // the rewire falls on a tick: nothing lies between the last reading of the old and the first of the new meters
+    assert!(s.host_energy().0.abs_diff(b.truth()) <= 124, "{} against {}", s.host_energy().0, b.truth());
+    assert_eq!(s.gaps.iter().filter(|g| g.reason.name() == "epoch").count(), s.domains.len(), "each domain says so");
+    assert!(s.coverage > 0.99);
+    // meters that are gone keep what they counted, and stay in the host's sum
+    b.sampler.rewire(Bank::new(Vec::new()), HostCover::Auto);
+    b.run(3);
+    let gone = b.snapshot();
+    assert!(gone.host_energy() >= s.host_energy());
+    assert_eq!(gone.domains.len(), s.domains.len());
+    assert!(gone.domains.iter().all(|d| !d.in_host && d.power_w.is_none()));
+    assert_eq!(gone.domains.iter().filter(|d| d.leaf).count(), 1);
+}
+
+#[test]
 fn exported_counters_never_fall_across_a_wrap() {
     let mut b = Bench::new(machine().wraps_at(30 * S).build().unwrap());
     let mut last = 0;

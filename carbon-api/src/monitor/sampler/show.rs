@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Sampler;
 use crate::bank::uncertainty_j;
+use crate::counter::GapReason;
 use crate::snapshot::{CarbonRow, DomainRow, HostRow, Snapshot};
 use crate::units::Microjoules;
 
@@ -50,13 +51,13 @@ impl Sampler {
     }
 
     fn fill_domains(&self, s: &mut Snapshot) {
-        let window_s = self.until.0.seconds_since(self.since.0);
         let cover = self.intervals.cover();
         s.domains.clear();
         s.host.clear();
-        let (mut uncertainty, mut metered) = (0.0, 0.0);
+        let (mut uncertainty, mut metered, mut seconds) = (0.0, 0.0, 0.0);
         for (i, (info, state)) in self.infos.iter().zip(&self.domains).enumerate() {
             let energy_j = state.closed as f64 / 1e6;
+            let window_s = state.since.map_or(0.0, |since| self.until.0.seconds_since(since));
             let mean_w = if window_s > 0.0 { energy_j / window_s } else { 0.0 };
             let uncertainty_j = uncertainty_j(info, energy_j, mean_w) + state.ambiguous as f64 / 1e6;
             let in_host = cover.contains(&i);
@@ -66,22 +67,25 @@ impl Sampler {
                 uncertainty_j,
                 power_w: state.power_w,
                 in_host,
-                leaf: self.leaves.contains(&i),
+                leaf: self.leaves.contains(&i) || (state.since.is_none() && state.host > 0 && info.kind.consumes()),
+                lower_bound: state.ambiguous > 0,
             });
             if in_host {
-                uncertainty += uncertainty_j;
                 metered += state.metered_s.min(window_s);
+                seconds += window_s;
+            }
+            if in_host || state.host > 0 {
+                uncertainty += uncertainty_j;
                 let (method, provenance) = (info.source, info.provenance());
                 match s.host.iter_mut().find(|r| r.method == method && r.provenance == provenance) {
-                    Some(row) => row.energy += Microjoules(state.closed),
+                    Some(row) => row.energy += Microjoules(state.host),
                     None => {
-                        s.host.push(HostRow { method, provenance, energy: Microjoules(state.closed), coarse: Microjoules::ZERO });
+                        s.host.push(HostRow { method, provenance, energy: Microjoules(state.host), coarse: Microjoules::ZERO });
                     }
                 }
             }
         }
         s.uncertainty_j = uncertainty;
-        let seconds = window_s * cover.len() as f64;
         s.coverage = if seconds > 0.0 { (metered / seconds).min(1.0) } else { 1.0 };
     }
 
@@ -120,10 +124,28 @@ impl Sampler {
                 let seconds = self.last_tick.map_or(0.0, |at| at.seconds_since(since));
                 s.warnings
                     .push(format!("{} of {} has not been readable for {seconds:.0} s", info.name, info.source.name()).into());
-            } else if self.parts.bank.counter(i).unchanged_for() > period_ns.max((info.update_s * 1e9) as u64).saturating_mul(3) {
+            } else if state.since.is_some()
+                && self.parts.bank.counter(i).unchanged_for() > period_ns.max((info.update_s * 1e9) as u64).saturating_mul(3)
+            {
                 let seconds = self.parts.bank.counter(i).unchanged_for() as f64 / 1e9;
                 s.warnings.push(format!("{} of {} has not moved for {seconds:.0} s", info.name, info.source.name()).into());
             }
+        }
+        for (info, _) in self.infos.iter().zip(&self.domains).filter(|(_, state)| state.ambiguous > 0) {
+            let name = &info.name;
+            s.warnings.push(
+                format!("ambiguous_wrap: more than one wrap may lie between two readings of {name}: its energy is a lower bound")
+                    .into(),
+            );
+        }
+        for row in self.faults.gap_seconds.iter().filter(|r| r.reason == GapReason::Implausible.name()) {
+            let (domain, seconds) = (&row.domain, row.amount);
+            s.warnings
+                .push(format!("implausible_power: {domain} rose by more than it can draw; {seconds:.0} s are missing").into());
+        }
+        if self.platform.implausible {
+            let mend = "set host_cover = \"packages\" in [meter]";
+            s.warnings.push(format!("psys_implausible: psys read less than its packages over the last minute; {mend}").into());
         }
         self.parts.bank.warnings(&mut s.warnings);
         #[cfg(feature = "ledger")]
