@@ -5,7 +5,8 @@
 //! the [`Script`]: what the GPUs draw, which calls they support, which fail and how slowly they answer.
 //! The script is read again whenever its file changes, so that one process can change the machine
 //! under a library that another process has loaded. True energy is watts times `CLOCK_BOOTTIME` since
-//! the script's epoch: every process sees the same.
+//! the script's epoch: every process sees the same. A script may also say what time it is
+//! ([`Script::now_ns`]), for tests in virtual time.
 //!
 //! The script is the file that `FAKE_NVML_SCRIPT` names, else the one beside the library with `.json`
 //! behind its whole name, which is what [`Fake::install`] makes. Copies are libraries of their own:

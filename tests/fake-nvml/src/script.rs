@@ -17,6 +17,8 @@ use crate::gpu::Gpu;
 pub struct Script {
     /// When it began, in nanoseconds of `CLOCK_BOOTTIME`.
     pub epoch_ns: u64,
+    /// What time it is, in place of `CLOCK_BOOTTIME`: for tests that move the time by hand.
+    pub now_ns: Option<u64>,
     /// Microseconds from boottime to the time of day; fixed, so that one sample has one stamp.
     pub wall_offset_us: i64,
     /// The driver.
@@ -87,6 +89,9 @@ impl Script {
         new.push(format!(".{}.{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
         let text = serde_json::to_vec_pretty(self).map_err(|source| FakeError::Script { path: path.into(), source })?;
         std::fs::write(&new, text).map_err(|e| FakeError::file(&new, e))?;
+        // The kernel's own stamp moves in ticks: two scripts of one tick would look alike.
+        let written = std::fs::File::options().write(true).open(&new);
+        written.and_then(|file| file.set_modified(std::time::SystemTime::now())).map_err(|e| FakeError::file(&new, e))?;
         std::fs::rename(&new, path).map_err(|e| FakeError::file(path, e))
     }
 
@@ -98,6 +103,11 @@ impl Script {
     /// The GPU of a UUID, to be changed.
     pub fn gpu_mut(&mut self, uuid: &str) -> Option<&mut Gpu> {
         self.gpus.iter_mut().find(|gpu| gpu.uuid == uuid)
+    }
+
+    /// What time it is to this machine: of the script where it says so, else of `CLOCK_BOOTTIME`.
+    pub fn clock_ns(&self) -> u64 {
+        self.now_ns.unwrap_or_else(boottime_ns)
     }
 
     /// Seconds from the epoch to an instant of `CLOCK_BOOTTIME`.

@@ -79,6 +79,17 @@ fn the_counter_is_within_one_step_of_the_truth() {
 }
 
 #[test]
+fn time_can_be_the_scripts_own() {
+    let l = load([Gpu { counter: Some(Counter { update_ms: 0, ..Counter::default() }), ..Gpu::new("GPU-a", 250.0) }]);
+    let device = l.nvml.device_by_index(0).unwrap();
+    let epoch_ns = l.fake.script().unwrap().epoch_ns;
+    for second in [0_u64, 3600, 7] {
+        l.fake.change(|s| s.now_ns = Some(epoch_ns + second * 1_000_000_000)).unwrap();
+        assert_eq!(device.total_energy_consumption().unwrap(), second * 250_000);
+    }
+}
+
+#[test]
 fn what_is_not_supported_is_an_error() {
     let mute = Gpu { power: None, ..Gpu::new("GPU-a", 250.0).without_counter() };
     let l = load([mute]);

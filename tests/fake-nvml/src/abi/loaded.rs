@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::types::Handle;
-use crate::clock::boottime_ns;
 use crate::code::Code;
 use crate::gpu::Gpu;
 use crate::library::beside;
@@ -112,7 +111,7 @@ pub(super) fn ask_system<T>(function: &str, answer: impl FnOnce(&Moment) -> Resu
     std::thread::sleep(Duration::from_millis(moment.script.delay_ms));
     fault(&moment.script.faults, function)?;
     // After the wait: a slow call answers with what is true at its end.
-    answer(&Moment { now_ns: boottime_ns(), ..moment })
+    answer(&Moment { now_ns: moment.script.clock_ns(), ..moment })
 }
 
 /// Answers a call for a handle.
@@ -152,7 +151,7 @@ pub(super) fn ask_gpu<T>(
     let gpu = moment.script.gpus.get(index).ok_or(Code::InvalidArgument)?;
     std::thread::sleep(Duration::from_millis(gpu.delay_ms));
     fault(&gpu.faults, function)?;
-    let now_ns = if gpu.delay_ms == 0 { moment.now_ns } else { boottime_ns() };
+    let now_ns = if gpu.delay_ms == 0 { moment.now_ns } else { moment.script.clock_ns() };
     let moment = &Moment { script: Arc::clone(&moment.script), now_ns };
     // The GPU is looked up again in the moment that the target borrows from.
     answer(&Target { moment, index, gpu: &moment.script.gpus[index], partition: None })
@@ -191,7 +190,7 @@ fn moment() -> Result<Moment, Code> {
             Arc::clone(loaded.script.insert(script))
         }
     };
-    Ok(Moment { script, now_ns: boottime_ns() })
+    Ok(Moment { now_ns: script.clock_ns(), script })
 }
 
 /// The script's file: named by the environment, else beside the library.
