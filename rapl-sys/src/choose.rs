@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Backend, Domain};
+use crate::domain::{Backend, Counting, Domain};
 use crate::{Error, Identity, Kind, Processor, Topology, backends, twins};
 
 /// Where to look, and what may be used.
@@ -25,7 +25,7 @@ pub struct Options {
     pub msr: bool,
     /// Believe the registers of a guest.
     pub msr_in_guest: bool,
-    /// List single physical cores (AMD and Hygon): one event or register each.
+    /// List single physical cores (AMD and Hygon): one event or register each, and reading one wakes its core.
     pub cores: bool,
     /// Back ends in order of preference; one that is not named is not tried.
     pub order: Vec<Backend>,
@@ -79,6 +79,10 @@ pub struct Listed {
     pub identity: Identity,
     /// Where it was found.
     pub path: PathBuf,
+    /// What its value means.
+    pub counting: Counting,
+    /// The step in which the counter moves, in joules.
+    pub resolution_j: f64,
     /// Why it does not open, where it does not.
     pub error: Option<Error>,
     /// The domain that shows the same energy, with its back end: an own one, or one of the chosen back end.
@@ -89,11 +93,12 @@ pub struct Listed {
 ///
 /// Nothing fails: a machine without any counter gives a choice of `None` that says why.
 ///
-/// ```no_run
+/// ```
 /// let cpuinfo = std::fs::read("/proc/cpuinfo").unwrap_or_default();
 /// let mut choice = rapl_sys::open(&rapl_sys::Options::new("/sys", "/dev", &cpuinfo));
 /// for domain in &mut choice.domains {
-///     println!("{}: {:?}", domain.name, domain.read());
+///     let value = domain.read();
+///     println!("{}: {value:?}", domain.name);
 /// }
 /// ```
 pub fn open(options: &Options) -> Choice {
@@ -183,6 +188,8 @@ fn report(
         name: d.name.clone(),
         identity: d.identity.clone(),
         path: d.path.clone(),
+        counting: d.counting,
+        resolution_j: d.resolution_j,
         error: d.counter.as_ref().err().cloned(),
         duplicate_of: twin(d),
     };

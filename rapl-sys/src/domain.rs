@@ -112,7 +112,7 @@ impl Domain {
         self.counter.as_mut().map_err(|error| error.clone())?.read()
     }
 
-    /// Microjoules of a value, as far as one value alone tells: what it meant at the start of the epoch is not in it.
+    /// Microjoules of a value as it stands: how often the counter came back to zero before, no single value tells.
     pub fn microjoules(&self, value: u64) -> u64 {
         match self.counting {
             Counting::Microjoules { .. } | Counting::SinceOpened => value,
@@ -133,7 +133,18 @@ pub(crate) fn name_apart(domains: &mut [Domain]) {
     }
 }
 
-/// The package or die that a part sits in.
+/// Marks all but one domain of an identity as second views of that one: the first that can be read.
+#[cfg(any(feature = "perf", feature = "msr", test))]
+pub(crate) fn mark_second_views(domains: &mut [Domain]) {
+    for i in 0..domains.len() {
+        let same = (0..domains.len()).filter(|&other| domains[other].identity == domains[i].identity);
+        let first = same.min_by_key(|&other| (domains[other].counter.is_err(), other));
+        domains[i].duplicate_of = first.filter(|&first| first != i);
+    }
+}
+
+/// The package or die that a part sits in, for back ends whose tree does not say.
+#[cfg(any(feature = "perf", feature = "msr"))]
 pub(crate) fn package_of(domains: &[Domain], part: usize) -> Option<usize> {
     let id = &domains[part].identity;
     let is_above = |d: &Domain| {
@@ -141,5 +152,6 @@ pub(crate) fn package_of(domains: &[Domain], part: usize) -> Option<usize> {
         package.kind == Kind::Package && package.package == id.package && (package.die.is_none() || package.die == id.die)
     };
     let hangs = !matches!(id.kind, Kind::Package | Kind::Psys);
-    domains.iter().position(is_above).filter(|_| hangs)
+    let counted = |d: &Domain| is_above(d) && d.duplicate_of.is_none();
+    domains.iter().position(counted).filter(|_| hangs)
 }

@@ -73,10 +73,6 @@ impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { path: path.into(), source }
     }
-
-    pub(crate) fn gone(path: impl Into<PathBuf>) -> Self {
-        Self::io(path, io::Error::from_raw_os_error(ENODEV))
-    }
 }
 
 /// The same path, number and words; an error without a number keeps its kind and text.

@@ -18,6 +18,8 @@ pub mod twins;
 mod backends;
 mod epoch;
 mod error;
+#[cfg(test)]
+mod fake;
 
 pub use choose::{Choice, Listed, Options, Tried, open};
 pub use domain::{Backend, Counter, Counting, Domain};

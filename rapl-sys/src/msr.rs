@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::{Counter, Counting, Domain, name_apart, package_of};
+use crate::domain::{Counter, Counting, Domain, mark_second_views, name_apart, package_of};
 use crate::topology::Place;
 use crate::{Epoch, Error, Identity, Kind, Processor, Scale, Topology, Vendor, quirks};
 
@@ -106,8 +106,8 @@ pub fn discover(registers: &Registers<'_>, topology: &Topology) -> Result<Vec<Do
     let mut domains: Vec<Domain> =
         leaders(registers, topology).into_iter().flat_map(|leader| leader.domains(registers, epoch)).collect();
     domains.sort_by_key(|d| d.identity.kind != Kind::Package);
+    mark_second_views(&mut domains);
     for i in 0..domains.len() {
-        domains[i].duplicate_of = domains[..i].iter().position(|d| d.identity == domains[i].identity);
         domains[i].parent = package_of(&domains, i);
     }
     name_apart(&mut domains);

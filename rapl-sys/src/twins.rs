@@ -30,6 +30,11 @@ pub fn mark(domains: &mut [Domain], vendor: Vendor) {
             domains[i].duplicate_of = Some(first);
         }
     }
+    // a second view of what is now a second view itself shows the first one
+    for i in 0..domains.len() {
+        let views = std::iter::successors(domains[i].duplicate_of, |&at| domains[at].duplicate_of);
+        domains[i].duplicate_of = views.take(domains.len()).last();
+    }
 }
 
 /// The lowest readable die of the same kind and package that is no second view itself; `None` for what has no die.

@@ -16,8 +16,8 @@ pub mod model;
 pub mod nvml;
 #[cfg(feature = "system")]
 pub mod poller;
-#[cfg(feature = "meter-powercap")]
-pub mod powercap;
+#[cfg(feature = "meter-rapl")]
+pub mod rapl;
 
 /// One kind of meter, its files open.
 pub trait Meter: Send {

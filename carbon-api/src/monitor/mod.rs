@@ -57,12 +57,9 @@ impl Monitor {
         Ok(Self { stop, meters, cell, thread: Some(thread) })
     }
 
-    /// Hands over other meters; the loop takes them at once, and each of their counters starts a new epoch.
-    pub fn rewire(&self, bank: Bank, cover: HostCover) {
-        *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = Some((bank, cover));
-        if self.stop.compare_exchange(GOES_ON, REWIRES, Ordering::Release, Ordering::Relaxed).is_ok() {
-            let _ = futex::wake(&self.stop, futex::Flags::PRIVATE, 1);
-        }
+    /// For whoever may hand over other meters while the loop runs.
+    pub fn handle(&self) -> Handle {
+        Handle { stop: Arc::clone(&self.stop), meters: Arc::clone(&self.meters) }
     }
 
     /// Where the snapshots are.
@@ -84,6 +81,29 @@ impl Monitor {
                 sampler.finish();
             }
         }
+    }
+}
+
+/// Hands other meters to a loop that runs; clones are the same.
+#[derive(Clone)]
+pub struct Handle {
+    stop: Arc<AtomicU32>,
+    meters: Mailbox,
+}
+
+impl Handle {
+    /// Hands over other meters; the loop takes them at once, and each of their counters starts a new epoch.
+    pub fn rewire(&self, bank: Bank, cover: HostCover) {
+        *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = Some((bank, cover));
+        if self.stop.compare_exchange(GOES_ON, REWIRES, Ordering::Release, Ordering::Relaxed).is_ok() {
+            let _ = futex::wake(&self.stop, futex::Flags::PRIVATE, 1);
+        }
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
     }
 }
 

@@ -13,7 +13,7 @@ use crate::bank::Bank;
 use crate::carbon::EmbodiedModel;
 use crate::closed::{Closed, Reading};
 use crate::cover::{HostCover, host_cover, leaves};
-use crate::domain::DomainInfo;
+use crate::domain::{DomainInfo, Provenance, Source};
 use crate::family::{Booking, Family, FamilySettings};
 use crate::grid::{Intensity, IntensityProvider};
 use crate::intervals::Intervals;
@@ -21,6 +21,7 @@ use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::stamp::{Clock, Stamp};
 use crate::units::{GramsPerKwh, Microjoules};
 use crate::usage::{Consumers, UsagePass, UsageSource};
+use crate::users::Users;
 
 #[cfg(feature = "ledger")]
 use crate::ledger::{Batch, SlotKey, SlotValue, writer::Writer};
@@ -79,6 +80,7 @@ pub struct Sampler {
     settings: Settings,
     intervals: Intervals,
     family: Family,
+    users: Users,
     consumers: Consumers,
     pass: UsagePass,
     faults: Faults,
@@ -96,7 +98,8 @@ pub struct Sampler {
     intensity: Option<Intensity>,
     before_intensity: Option<(GramsPerKwh, Timestamp)>,
     grid_changes: u64,
-    coarse: Vec<u64>,
+    /// The coarse host so far, by method and provenance.
+    coarse: Vec<(Source, Provenance, u64)>,
     operational_g: f64,
     unpriced: u64,
     own_cpu: u64,
@@ -132,6 +135,7 @@ impl Sampler {
             leaves: leaves(&domains, &cover),
             intervals: Intervals::new(&domains, cover, settings.idle_policy, period_ns),
             family: Family::new(settings.family, utc),
+            users: Users::default(),
             consumers: Consumers::default(),
             pass: UsagePass::default(),
             faults: Faults::default(),
@@ -232,6 +236,7 @@ impl Sampler {
                 #[cfg(not(feature = "ledger"))]
                 let _ = booking;
             });
+            self.users.close(closed, &self.consumers, intensity);
             let energy = closed.energy();
             match intensity {
                 Some(i) => self.operational_g += i.price::<()>(Microjoules(energy).joules()).value(),

@@ -7,7 +7,7 @@ use fake_machine::{Fault, PlainTree, Process, TrueMachine, Units};
 
 use super::*;
 use crate::grid::Point;
-use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::rapl::RaplMeter;
 use crate::usage::{WorkloadKind, host::HostUsage, placement::GroupRows, process::ProcessUsage};
 
 const S: u64 = 1_000_000_000;
@@ -87,7 +87,7 @@ impl Bench {
 }
 
 fn parts(tree: &PlainTree, clock: HandClock, ledger: Option<Writer>) -> Parts {
-    let (meter, report) = PowercapMeter::discover(&tree.sysfs(), &PowercapOptions::default());
+    let (meter, report) = RaplMeter::powercap(&tree.sysfs());
     let meter = meter.unwrap_or_else(|| panic!("{report:?}"));
     let host = HostUsage::open(&tree.procfs(), Path::new("/nonexistent")).unwrap();
     let processes = ProcessUsage::open(&tree.procfs(), GroupRows::default()).unwrap();
@@ -127,7 +127,7 @@ fn other_meters_start_an_epoch_and_no_counter_falls() {
     let mut b = Bench::new(machine().core_share(0.75).build().unwrap());
     b.run(11);
     let before = b.snapshot();
-    let again = PowercapMeter::discover(&b.tree.sysfs(), &PowercapOptions::default()).0.unwrap();
+    let again = RaplMeter::powercap(&b.tree.sysfs()).0.unwrap();
     b.sampler.rewire(Bank::new(vec![Box::new(again)]), HostCover::Auto);
     b.run(10);
     let s = b.snapshot();

@@ -13,7 +13,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Counter, Counting, Domain, name_apart, package_of};
+use crate::domain::{Counter, Counting, Domain, mark_second_views, name_apart, package_of};
 use crate::{Epoch, Error, Identity, Processor, Scale, Topology, quirks};
 
 mod event;
@@ -45,18 +45,35 @@ pub struct PerfZone {
 #[derive(Clone, Debug)]
 struct Origin {
     sysfs: PathBuf,
-    processor: Processor,
     pmu: &'static str,
     event: String,
     stands_for: StandsFor,
 }
 
-/// What one CPU of a mask stands for.
+/// What one CPU of a mask stands for; what is `None` does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct StandsFor {
     package: u32,
     die: Option<u32>,
     core: Option<u32>,
+}
+
+impl StandsFor {
+    fn new(topology: &Topology, processor: &Processor, pmu: &str, cpu: u32) -> Self {
+        let place = topology.place(cpu);
+        let by_die = !processor.vendor.counts_by_package() && topology.has_dies();
+        match pmu {
+            POWER_CORE => Self { package: place.package, die: place.die, core: place.core.or(Some(cpu)) },
+            _ => Self { package: place.package, die: place.die.filter(|_| by_die), core: None },
+        }
+    }
+
+    fn is_at(self, topology: &Topology, cpu: u32) -> bool {
+        let place = topology.place(cpu);
+        let die = self.die.is_none() || self.die == place.die;
+        let core = self.core.is_none() || self.core == place.core.or(Some(cpu));
+        self.package == place.package && die && core
+    }
 }
 
 impl PerfZone {
@@ -94,12 +111,12 @@ impl PerfZone {
     /// # Errors
     /// What the kernel says; ENODEV where no CPU of the mask stands for the domain any more. The old event stays.
     pub fn reopen(&mut self) -> Result<(), Error> {
-        let Origin { sysfs, processor, pmu: name, event, stands_for } = &self.origin;
+        let Origin { sysfs, pmu: name, event, stands_for } = &self.origin;
         let pmu = Pmu::read(sysfs, name)?;
         let topology = Topology::read(sysfs);
-        let stands_here = |cpu: &u32| place(&topology, processor, name, *cpu) == *stands_for;
-        let cpu = pmu.cpus.iter().copied().find(stands_here).ok_or_else(|| Error::gone(pmu.folder.join("cpumask")))?;
-        let found = pmu.events.into_iter().find(|e| e.name == *event).ok_or_else(|| Error::gone(&self.path))?;
+        let cpu = pmu.cpus.iter().copied().find(|&cpu| stands_for.is_at(&topology, cpu));
+        let cpu = cpu.ok_or_else(|| gone(pmu.folder.join("cpumask")))?;
+        let found = pmu.events.into_iter().find(|e| e.name == *event).ok_or_else(|| gone(&self.path))?;
         let (config, scale) = found.spec?;
         self.open = Open::new(pmu.kind, config, cpu).map_err(|source| Error::io(&self.path, source))?;
         self.scale = scale;
@@ -146,9 +163,8 @@ fn open_all(sysfs: &Path, processor: &Processor, power: &Pmu, cores: bool) -> Ve
     }
     let epoch = Epoch::new();
     let mut domains: Vec<Domain> = listed.into_iter().map(|l| l.open(sysfs, processor, epoch)).collect();
+    mark_second_views(&mut domains);
     for i in 0..domains.len() {
-        let same = |d: &Domain| d.identity == domains[i].identity;
-        domains[i].duplicate_of = domains[..i].iter().position(same);
         domains[i].parent = package_of(&domains, i);
     }
     name_apart(&mut domains);
@@ -170,7 +186,7 @@ struct Listed {
 
 fn list(name: &'static str, pmu: &Pmu, topology: &Topology, processor: &Processor) -> Vec<Listed> {
     let on = |cpu: u32, event: &Event| {
-        let stands_for = place(topology, processor, name, cpu);
+        let stands_for = StandsFor::new(topology, processor, name, cpu);
         Listed {
             identity: identify(&event.name, stands_for, cpu),
             pmu: name,
@@ -188,16 +204,6 @@ fn list(name: &'static str, pmu: &Pmu, topology: &Topology, processor: &Processo
     listed
 }
 
-/// Package, die and core that a CPU of a mask stands for.
-fn place(topology: &Topology, processor: &Processor, pmu: &str, cpu: u32) -> StandsFor {
-    let place = topology.place(cpu);
-    let by_die = !processor.vendor.counts_by_package() && topology.has_dies();
-    match pmu {
-        POWER_CORE => StandsFor { package: place.package, die: place.die, core: place.core.or(Some(cpu)) },
-        _ => StandsFor { package: place.package, die: place.die.filter(|_| by_die), core: None },
-    }
-}
-
 fn identify(event: &str, at: StandsFor, cpu: u32) -> Identity {
     match (event, at.core) {
         ("pkg", _) => Identity::package(at.package, at.die),
@@ -213,7 +219,7 @@ fn identify(event: &str, at: StandsFor, cpu: u32) -> Identity {
 impl Listed {
     fn open(self, sysfs: &Path, processor: &Processor, epoch: Epoch) -> Domain {
         let Self { identity, pmu, kind, cpu, stands_for, event, path, spec } = self;
-        let origin = Origin { sysfs: sysfs.into(), processor: *processor, pmu, event, stands_for };
+        let origin = Origin { sysfs: sysfs.into(), pmu, event, stands_for };
         let counter = spec.and_then(|(config, scale)| {
             let open = Open::new(kind, config, cpu).map_err(|source| Error::io(&path, source))?;
             let mut zone = PerfZone { open, scale, epoch, path: path.clone(), origin };
@@ -228,11 +234,15 @@ impl Listed {
     }
 }
 
+/// ENODEV, as the kernel says it of an event whose CPU is gone.
+fn gone(path: impl Into<PathBuf>) -> Error {
+    Error::io(path, std::io::Error::from_raw_os_error(19))
+}
+
 /// True where a folder lies on the kernel's own sysfs.
 pub fn is_real_sysfs(folder: &Path) -> bool {
     rustix::fs::statfs(folder).is_ok_and(|s| s.f_type as u64 & 0xffff_ffff == SYSFS_MAGIC)
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

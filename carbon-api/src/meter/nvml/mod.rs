@@ -26,7 +26,6 @@ use std::time::Duration;
 use self::board::{Board, Turn};
 use self::discover::{Found, find};
 use self::library::Library;
-pub use self::power::microwatts;
 pub use self::processes::{Basis, GpuProcess, GpuProcesses, ProcessFeed};
 use super::poller::Poller;
 use super::{Meter, SourceReport, Status, Value};

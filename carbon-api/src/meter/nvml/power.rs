@@ -58,7 +58,7 @@ impl Sensor {
 }
 
 /// Microwatts of a field value in milliwatts, whatever its type; `None` where it is no power.
-pub fn microwatts(value: &SampleValue) -> Option<u64> {
+pub(super) fn microwatts(value: &SampleValue) -> Option<u64> {
     match value {
         SampleValue::U32(milliwatts) => Some(u64::from(*milliwatts) * 1000),
         SampleValue::U64(milliwatts) => milliwatts.checked_mul(1000),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Sampler;
 use crate::bank::uncertainty_j;
 use crate::counter::GapReason;
+use crate::domain::{Provenance, Source};
 use crate::snapshot::{CarbonRow, DomainRow, HostRow, Snapshot};
 use crate::units::Microjoules;
 
@@ -25,7 +26,7 @@ impl Sampler {
     fn fill(&mut self, s: &mut Snapshot) {
         s.sequence = self.sequence;
         s.since = self.since.1;
-        s.until = self.until.1;
+        (s.until_ns, s.until) = (self.until.0.boottime_ns, self.until.1);
         s.ready = self.ready;
         s.interval_s = self.interval_s;
         s.late_ticks = self.late;
@@ -36,6 +37,7 @@ impl Sampler {
         let relative = if host_j > 0.0 { s.uncertainty_j / host_j } else { 0.0 };
         s.workloads.clear();
         self.family.write(&mut s.workloads, relative, self.interval_s);
+        self.users.write(&mut s.users, self.interval_s);
         s.series = self.family.series();
         self.fill_coarse(s);
         self.fill_carbon(s);
@@ -52,8 +54,8 @@ impl Sampler {
 
     fn fill_domains(&self, s: &mut Snapshot) {
         let cover = self.intervals.cover();
-        s.domains.clear();
         s.host.clear();
+        s.domains.truncate(self.infos.len());
         let (mut uncertainty, mut metered, mut seconds) = (0.0, 0.0, 0.0);
         for (i, (info, state)) in self.infos.iter().zip(&self.domains).enumerate() {
             let energy_j = state.closed as f64 / 1e6;
@@ -61,15 +63,16 @@ impl Sampler {
             let mean_w = if window_s > 0.0 { energy_j / window_s } else { 0.0 };
             let uncertainty_j = uncertainty_j(info, energy_j, mean_w) + state.ambiguous as f64 / 1e6;
             let in_host = cover.contains(&i);
-            s.domains.push(DomainRow {
-                info: Arc::clone(info),
-                energy: Microjoules(state.closed),
-                uncertainty_j,
-                power_w: state.power_w,
-                in_host,
-                leaf: self.leaves.contains(&i) || (state.since.is_none() && state.host > 0 && info.kind.consumes()),
-                lower_bound: state.ambiguous > 0,
-            });
+            let leaf = self.leaves.contains(&i) || (state.since.is_none() && state.host > 0 && info.kind.consumes());
+            let (energy, power_w, lower_bound) = (Microjoules(state.closed), state.power_w, state.ambiguous > 0);
+            // written over where it is the same domain: the count of its owners stays a cache line that is not touched
+            if let Some(row) = s.domains.get_mut(i).filter(|row| Arc::ptr_eq(&row.info, info)) {
+                (row.energy, row.power_w, row.uncertainty_j) = (energy, power_w, uncertainty_j);
+                (row.in_host, row.leaf, row.lower_bound) = (in_host, leaf, lower_bound);
+            } else {
+                s.domains.truncate(i);
+                s.domains.push(DomainRow { info: Arc::clone(info), energy, uncertainty_j, power_w, in_host, leaf, lower_bound });
+            }
             if in_host {
                 metered += state.metered_s.min(window_s);
                 seconds += window_s;
@@ -91,14 +94,20 @@ impl Sampler {
 
     /// The coarse host is the sum of the coarse family; what it rose by goes to the rows that lag most behind their own energy.
     fn fill_coarse(&mut self, s: &mut Snapshot) {
-        self.coarse.resize(s.host.len(), 0);
         let family: u64 = s.workloads.iter().map(|r| r.energy.coarse().0).sum();
-        let mut rise = family.saturating_sub(self.coarse.iter().sum());
-        for (row, coarse) in s.host.iter_mut().zip(&mut self.coarse) {
-            let part = rise.min(row.energy.0.saturating_sub(*coarse));
-            *coarse += part;
+        let mut rise = family.saturating_sub(self.coarse.iter().map(|(.., so_far)| so_far).sum());
+        for row in &mut s.host {
+            let of_row =
+                |(method, provenance, _): &(Source, Provenance, u64)| (*method, *provenance) == (row.method, row.provenance);
+            let place = self.coarse.iter().position(of_row).unwrap_or_else(|| {
+                self.coarse.push((row.method, row.provenance, 0));
+                self.coarse.len() - 1
+            });
+            let so_far = &mut self.coarse[place].2;
+            let part = rise.min(row.energy.0.saturating_sub(*so_far));
+            *so_far += part;
             rise -= part;
-            row.coarse = Microjoules(*coarse);
+            row.coarse = Microjoules(*so_far);
         }
     }
 

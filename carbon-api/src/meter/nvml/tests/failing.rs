@@ -60,7 +60,7 @@ fn a_lost_gpu_leaves_the_cpu_alone() {
     let machine = TrueMachine::builder().cpus(2).package(0, 40.0).build().unwrap();
     let tree_folder = tempfile::tempdir().unwrap();
     let mut tree = PlainTree::write(tree_folder.path(), &machine, 0).unwrap();
-    let (cpu, _) = PowercapMeter::discover(&tree.sysfs(), &PowercapOptions::default());
+    let (cpu, _) = RaplMeter::discover(&tree.sysfs(), Path::new("/nowhere"), b"", &RaplOptions::default());
     let mut b = Bench::beside([Gpu::new(A, 250.0), Gpu::new("GPU-b", 100.0)], vec![Box::new(cpu.unwrap())]);
     let mut second = 0;
     let mut run = |b: &mut Bench, seconds: u64| {

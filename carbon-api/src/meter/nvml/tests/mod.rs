@@ -23,7 +23,7 @@ use super::*;
 use crate::bank::{Bank, Observed};
 use crate::counter::{GapReason, Outcome, ResetReason};
 use crate::domain::{DomainKind, Provenance};
-use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::rapl::{RaplMeter, RaplOptions};
 use crate::stamp::Stamp;
 
 const MS: u64 = 1_000_000;
