@@ -347,7 +347,8 @@ impl Counter {
         match self.spec.wrap {
             Wrap::Units { unit_nj } => {
                 let unit_nj = unit_nj.max(1);
-                let raw = |shown: u64| (u128::from(shown) * 1000 + u128::from(unit_nj) / 2) / u128::from(unit_nj);
+                // the kernel rounds down: rounding up gives its count back for every unit of at least a microjoule
+                let raw = |shown: u64| (u128::from(shown) * 1000).div_ceil(u128::from(unit_nj));
                 let (old, new) = (u32::try_from(raw(old)).ok()?, u32::try_from(raw(new)).ok()?);
                 Some(nanojoules(u128::from(new.wrapping_sub(old)) * u128::from(unit_nj)))
             }

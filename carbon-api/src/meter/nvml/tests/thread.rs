@@ -28,8 +28,8 @@ fn the_thread_measures_in_real_time() {
     assert!(last.at.boottime_ns >= asked_ns, "a window ends with a poll of its own");
     let script = fake.script().unwrap();
     let truth_uj = (script.truth_mj(A, last.at.boottime_ns).unwrap() - script.truth_mj(A, first.at.boottime_ns).unwrap()) * 1e3;
-    // one step of 20 ms at each end, and the time between a call and its stamp
-    assert!(((last.shown - first.shown) as f64 - truth_uj).abs() <= 2.0 * 0.03 * 250e6, "{first:?} {last:?} {truth_uj}");
+    // one step of 20 ms at each end, and on a busy machine some time between a call and its stamp
+    assert!(((last.shown - first.shown) as f64 - truth_uj).abs() <= 2.0 * 0.06 * 250e6, "{first:?} {last:?} {truth_uj}");
 }
 
 #[test]
