@@ -132,9 +132,9 @@ impl Busy {
         shell.spawn().map(Self)
     }
 
-    /// The name of its series.
-    pub fn name(&self) -> String {
-        format!("sh:{}", self.0.id())
+    /// The process id, with which the name of its series ends; how it begins depends on whether it was seen before its exec.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 }
 

@@ -27,6 +27,8 @@ const LOOK_AGAIN: u64 = 120;
 const LOOK_AGAIN_AT_KERNEL: u64 = 30 * LOOK_AGAIN;
 /// Ticks between two looks at the user of a process that is not root's.
 const LOOK_AT_OWNER: u64 = 8;
+/// Ticks for which a process is nobody's that was found to have changed its user: until the interval before is closed too.
+const NOBODYS: u8 = 2;
 const ROOT: Option<u32> = Some(0);
 /// The parent of every kernel thread.
 const KTHREADD: i32 = 2;
@@ -65,8 +67,8 @@ struct Known {
     started_ticks: u64,
     groups: Groups,
     uid: Option<u32>,
-    /// Its user changed: its energy is nobody's until a look finds the same one again.
-    uid_changed: bool,
+    /// Its user changed: it is nobody's for so many looks more.
+    uid_changed: u8,
     /// Its row, where no group of it is one.
     slot: Option<Slot>,
     cpu_ns: u64,
@@ -119,7 +121,8 @@ impl ProcessUsage {
             let due = (known.looks < 1 && !known.is_kernel) || (self.tick + pid as u64).is_multiple_of(every);
             // a clock that fell belongs to another process that got the same id
             let same = cpu_ns >= self.known[i].cpu_ns;
-            if same && (due || (known.uid != ROOT && (self.tick + pid as u64).is_multiple_of(LOOK_AT_OWNER))) {
+            let user_is_due = known.uid != ROOT && (self.tick + pid as u64).is_multiple_of(LOOK_AT_OWNER);
+            if same && (due || user_is_due || known.uid_changed > 0) {
                 self.look_at_owner(i, consumers);
             }
             if same && (!due || self.look_again(i, consumers)) {
@@ -179,7 +182,7 @@ impl ProcessUsage {
             started_ticks,
             groups,
             uid,
-            uid_changed: false,
+            uid_changed: 0,
             slot,
             cpu_ns,
             seen: self.tick,
@@ -210,20 +213,22 @@ impl ProcessUsage {
         !consumers.memberships.process_is_row(&known.groups, self.rows)
     }
 
-    /// Looks whose a known process is. What it used between two looks with different answers is nobody's.
+    /// Looks whose a known process is. What it used around a change of its user is nobody's.
     fn look_at_owner(&mut self, i: usize, consumers: &mut Consumers) {
         let Some(uid) = self.owner_of(self.known[i].pid) else { return };
         let known = &mut self.known[i];
-        let changed = known.uid != Some(uid);
-        if !changed && !known.uid_changed {
-            return;
-        }
-        (known.uid, known.uid_changed) = (Some(uid), changed);
-        if let Some(slot) = known.slot {
-            consumers.set_owner(slot, if changed { Owner::Mixed } else { Owner::User(uid) });
-        }
-        if changed {
+        let owner = if known.uid != Some(uid) {
+            (known.uid, known.uid_changed) = (Some(uid), NOBODYS);
             consumers.owners.changed(&known.groups);
+            Owner::Mixed
+        } else if known.uid_changed > 0 {
+            known.uid_changed -= 1;
+            if known.uid_changed == 0 { Owner::User(uid) } else { Owner::Mixed }
+        } else {
+            return;
+        };
+        if let Some(slot) = known.slot {
+            consumers.set_owner(slot, owner);
         }
     }
 

@@ -293,7 +293,7 @@ impl Workloads {
             let (kind, name) = cut.row_of(r);
             let next = Workload::of(r, kind, &name, s.idle_policy, view);
             match places.entry((kind, name, r.provenance.name())) {
-                std::collections::btree_map::Entry::Occupied(place) => rows[*place.get()].absorb(&next),
+                std::collections::btree_map::Entry::Occupied(place) => rows[*place.get()].absorb(&next, view),
                 std::collections::btree_map::Entry::Vacant(place) => {
                     place.insert(rows.len());
                     rows.push(next);
@@ -331,14 +331,16 @@ impl Workload {
         }
     }
 
-    fn absorb(&mut self, other: &Self) {
+    fn absorb(&mut self, other: &Self, view: View) {
+        // a sum of rounded figures is as round as they are, but for the last bits of a float
+        let rounded = |sum: f64, steps: f64| if view == View::Coarse { (sum * steps).round() / steps } else { sum };
         // in whole microjoules, so that the sum stays the sum
         self.energy_j = ((self.energy_j * 1e6).round() + (other.energy_j * 1e6).round()) / 1e6;
         self.inclusive_energy_j = self.energy_j;
-        self.power_w += other.power_w;
-        self.carbon_g = self.carbon_g.zip(other.carbon_g).map(|(a, b)| a + b).or(self.carbon_g).or(other.carbon_g);
+        self.power_w = rounded(self.power_w + other.power_w, 1e3);
+        self.carbon_g = self.carbon_g.zip(other.carbon_g).map(|(a, b)| rounded(a + b, 1e6)).or(self.carbon_g).or(other.carbon_g);
         self.cpu_s += other.cpu_s;
-        self.uncertainty_j += other.uncertainty_j;
+        self.uncertainty_j = rounded(self.uncertainty_j + other.uncertainty_j, 1e3);
         self.started_at = self.started_at.min(other.started_at);
         self.gone_at = self.gone_at.zip(other.gone_at).map(|(a, b)| a.max(b));
     }
