@@ -18,18 +18,23 @@ pub(super) struct Faults {
     pub(super) gap_seconds: Vec<FaultRow<f64>>,
     pub(super) resets: Vec<FaultRow<u64>>,
     pub(super) gaps: Vec<GapRow>,
+    /// Rises at each change.
+    pub(super) revision: u64,
 }
 
 impl Faults {
     pub(super) fn error(&mut self, source: &'static str, domain: &Arc<str>, reason: &'static str) {
+        self.revision += 1;
         add(&mut self.errors, source, domain, reason, 1);
     }
 
     pub(super) fn reset(&mut self, domain: &DomainInfo, reason: ResetReason) {
+        self.revision += 1;
         add(&mut self.resets, domain.source.name(), &domain.name, reason.name(), 1);
     }
 
     pub(super) fn seconds(&mut self, domain: &DomainInfo, reason: GapReason, seconds: f64) {
+        self.revision += 1;
         add(&mut self.gap_seconds, domain.source.name(), &domain.name, reason.name(), seconds);
     }
 
@@ -42,6 +47,7 @@ impl Faults {
         from: Timestamp,
         until: Option<Timestamp>,
     ) {
+        self.revision += 1;
         // a battery that is charged for an hour is one gap, not one a tick
         let of_domain = |g: &&mut GapRow| g.source == domain.source && g.domain == domain.name;
         if let Some(last) = self.gaps.iter_mut().rev().find(of_domain)
@@ -62,6 +68,7 @@ impl Faults {
         let open = |g: &&mut GapRow| g.until.is_none() && g.source == domain.source && g.domain == domain.name;
         if let Some(gap) = self.gaps.iter_mut().rev().find(open) {
             gap.until = Some(until);
+            self.revision += 1;
         }
     }
 }
