@@ -36,7 +36,7 @@ pub(crate) struct Options {
     #[arg(long)]
     no_install: bool,
     /// Length of the measurements that are compared with the truth.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(20..=600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(30..=600))]
     seconds: u32,
 }
 

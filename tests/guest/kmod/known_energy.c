@@ -9,12 +9,17 @@
  *	dram    = dram_mw * t
  *	psys    = board_mw * t + package + dram
  *
- * A register holds the low 32 bits of that in units of 2^-esu J, and starts so that it comes back to
- * zero once wrap_after_mj millijoules were used (0: it starts at zero).
+ * A register holds the low 32 bits of that in units of 2^-esu J. It starts at zero.
  *
- * /sys/module/known_energy/parameters/truth holds what was used since loading, in microjoules, without
- * any wrap: "package core dram psys microseconds". Writing to clear_registers sets every register to
- * zero, as a firmware might, and leaves the truth alone.
+ * Parameters, all in the order package, core, dram, psys:
+ *
+ *	truth		what was used since loading, in microjoules, without any wrap, and the
+ *			microseconds since then
+ *	seen_through_powercap, seen_through_perf
+ *			the same, of the moment when each register was last read through that door
+ *	wrap_in_mj	writing "a,b,c,d" sets the registers so that each comes back to zero once that many
+ *			millijoules more were used; 0 sets it to zero now, as firmware might. The truth
+ *			goes on.
  *
  * known_powercap and known_pmu show the registers the way the kernel's own drivers do.
  */
@@ -36,14 +41,12 @@ module_param(board_mw, uint, 0444);
 static unsigned int esu[KNOWN_ZONES] = { 14, 14, 16, 14 };
 module_param_array(esu, uint, NULL, 0444);
 
-static unsigned long long wrap_after_mj[KNOWN_ZONES];
-module_param_array(wrap_after_mj, ullong, NULL, 0444);
-
 static DEFINE_RAW_SPINLOCK(lock);
 static u64 loaded_ns, idle_when_loaded_us, busy_so_far_us;
-/* What a register held at the moment when base_nj was the truth; both are guarded by the lock. */
+/* All guarded by the lock. A register held start when base_nj was the truth. */
 static u32 start[KNOWN_ZONES];
 static u64 base_nj[KNOWN_ZONES];
+static u64 seen_nj[KNOWN_DOORS][KNOWN_ZONES], seen_us[KNOWN_DOORS];
 
 static u64 idle_us(void)
 {
@@ -104,6 +107,11 @@ static u64 units(u64 nj, enum known_zone zone)
 	return mul_u64_u64_div_u64(nj, 1ULL << esu[zone], NSEC_PER_SEC);
 }
 
+static u32 register_of(enum known_zone zone, u64 nj)
+{
+	return start[zone] + (u32)units(nj - base_nj[zone], zone);
+}
+
 u32 known_register(enum known_zone zone)
 {
 	struct moment m;
@@ -112,11 +120,27 @@ u32 known_register(enum known_zone zone)
 
 	raw_spin_lock_irqsave(&lock, flags);
 	m = now();
-	value = start[zone] + (u32)units(truth_nj(zone, &m) - base_nj[zone], zone);
+	value = register_of(zone, truth_nj(zone, &m));
 	raw_spin_unlock_irqrestore(&lock, flags);
 	return value;
 }
 EXPORT_SYMBOL_GPL(known_register);
+
+u32 known_read(enum known_zone zone, enum known_door door)
+{
+	struct moment m;
+	unsigned long flags;
+	u32 value;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	m = now();
+	seen_nj[door][zone] = truth_nj(zone, &m);
+	seen_us[door] = m.since_us;
+	value = register_of(zone, seen_nj[door][zone]);
+	raw_spin_unlock_irqrestore(&lock, flags);
+	return value;
+}
+EXPORT_SYMBOL_GPL(known_read);
 
 unsigned int known_esu(enum known_zone zone)
 {
@@ -124,52 +148,79 @@ unsigned int known_esu(enum known_zone zone)
 }
 EXPORT_SYMBOL_GPL(known_esu);
 
+static int show(char *buffer, const u64 nj[KNOWN_ZONES], u64 us)
+{
+	int zone, length = 0;
+
+	for (zone = 0; zone < KNOWN_ZONES; zone++)
+		length += sysfs_emit_at(buffer, length, "%llu ", div_u64(nj[zone], 1000));
+	return length + sysfs_emit_at(buffer, length, "%llu\n", us);
+}
+
 static int truth_get(char *buffer, const struct kernel_param *param)
 {
 	struct moment m;
-	unsigned long flags;
-	int zone, length = 0;
-
-	raw_spin_lock_irqsave(&lock, flags);
-	m = now();
-	raw_spin_unlock_irqrestore(&lock, flags);
-	for (zone = 0; zone < KNOWN_ZONES; zone++)
-		length += sysfs_emit_at(buffer, length, "%llu ", div_u64(truth_nj(zone, &m), 1000));
-	return length + sysfs_emit_at(buffer, length, "%llu\n", m.since_us);
-}
-
-static const struct kernel_param_ops truth_ops = { .get = truth_get };
-module_param_cb(truth, &truth_ops, NULL, 0444);
-
-static int clear_set(const char *text, const struct kernel_param *param)
-{
-	struct moment m;
+	u64 nj[KNOWN_ZONES];
 	unsigned long flags;
 	int zone;
 
 	raw_spin_lock_irqsave(&lock, flags);
 	m = now();
+	raw_spin_unlock_irqrestore(&lock, flags);
+	for (zone = 0; zone < KNOWN_ZONES; zone++)
+		nj[zone] = truth_nj(zone, &m);
+	return show(buffer, nj, m.since_us);
+}
+
+static const struct kernel_param_ops truth_ops = { .get = truth_get };
+module_param_cb(truth, &truth_ops, NULL, 0444);
+
+static int seen_get(char *buffer, const struct kernel_param *param)
+{
+	enum known_door door = (unsigned long)param->arg;
+	u64 nj[KNOWN_ZONES], us;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	memcpy(nj, seen_nj[door], sizeof(nj));
+	us = seen_us[door];
+	raw_spin_unlock_irqrestore(&lock, flags);
+	return show(buffer, nj, us);
+}
+
+static const struct kernel_param_ops seen_ops = { .get = seen_get };
+module_param_cb(seen_through_powercap, &seen_ops, (void *)KNOWN_POWERCAP, 0444);
+module_param_cb(seen_through_perf, &seen_ops, (void *)KNOWN_PERF, 0444);
+
+static int wrap_set(const char *text, const struct kernel_param *param)
+{
+	u64 mj[KNOWN_ZONES];
+	struct moment m;
+	unsigned long flags;
+	int zone;
+
+	if (sscanf(text, "%llu,%llu,%llu,%llu", &mj[0], &mj[1], &mj[2], &mj[3]) != KNOWN_ZONES)
+		return -EINVAL;
+	raw_spin_lock_irqsave(&lock, flags);
+	m = now();
 	for (zone = 0; zone < KNOWN_ZONES; zone++) {
-		start[zone] = 0;
+		start[zone] = -(u32)units(mj[zone] * 1000000, zone);
 		base_nj[zone] = truth_nj(zone, &m);
 	}
 	raw_spin_unlock_irqrestore(&lock, flags);
 	return 0;
 }
 
-static const struct kernel_param_ops clear_ops = { .set = clear_set };
-module_param_cb(clear_registers, &clear_ops, NULL, 0200);
+static const struct kernel_param_ops wrap_ops = { .set = wrap_set };
+module_param_cb(wrap_in_mj, &wrap_ops, NULL, 0200);
 
 static int __init known_energy_init(void)
 {
 	int zone;
 
-	for (zone = 0; zone < KNOWN_ZONES; zone++) {
+	for (zone = 0; zone < KNOWN_ZONES; zone++)
 		if (esu[zone] > 31)
 			return -EINVAL;
-		if (wrap_after_mj[zone])
-			start[zone] = -(u32)units(wrap_after_mj[zone] * 1000000, zone);
-	}
 	loaded_ns = ktime_get_ns();
 	idle_when_loaded_us = idle_us();
 	return 0;

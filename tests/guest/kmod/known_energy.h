@@ -15,8 +15,18 @@ enum known_zone {
 	KNOWN_ZONES,
 };
 
+/* Who shows the registers. */
+enum known_door {
+	KNOWN_POWERCAP,
+	KNOWN_PERF,
+	KNOWN_DOORS,
+};
+
 /* The low 32 bits of the energy of a zone in units of 2^-esu joules, as a register holds it. */
 u32 known_register(enum known_zone zone);
+
+/* The same, for somebody who asked: the truth of this moment is kept in seen_through_*. */
+u32 known_read(enum known_zone zone, enum known_door door);
 
 /* The exponent of that unit. */
 unsigned int known_esu(enum known_zone zone);

@@ -31,14 +31,19 @@ static enum known_zone zone_of(const struct perf_event *event)
 	}
 }
 
-static void update(struct perf_event *event)
+static void take(struct perf_event *event, u32 value)
 {
 	enum known_zone zone = zone_of(event);
-	u32 value = known_register(zone);
 	u32 before = local64_xchg(&event->hw.prev_count, value);
 	s64 gained = (s32)(value - before);
 
 	local64_add(gained * (1LL << (32 - known_esu(zone))), &event->count);
+}
+
+/* Somebody reads the event. */
+static void read(struct perf_event *event)
+{
+	take(event, known_read(zone_of(event), KNOWN_PERF));
 }
 
 static void start(struct perf_event *event, int flags)
@@ -51,7 +56,7 @@ static void stop(struct perf_event *event, int flags)
 {
 	if (event->hw.state & PERF_HES_STOPPED)
 		return;
-	update(event);
+	take(event, known_register(zone_of(event)));
 	event->hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE;
 }
 
@@ -136,7 +141,7 @@ static struct pmu pmu = {
 	.del = del,
 	.start = start,
 	.stop = stop,
-	.read = update,
+	.read = read,
 	.capabilities = PERF_PMU_CAP_NO_EXCLUDE,
 };
 

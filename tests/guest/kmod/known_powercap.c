@@ -55,7 +55,7 @@ static int get_energy(struct powercap_zone *zone, u64 *uj)
 
 	if (failure && READ_ONCE(error_zones) & (1u << known))
 		return -(int)failure;
-	*uj = div_u64((u64)known_register(known) * shown_nj[known], 1000);
+	*uj = div_u64((u64)known_read(known, KNOWN_POWERCAP) * shown_nj[known], 1000);
 	return 0;
 }
 

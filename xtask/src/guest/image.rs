@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 /// Where the guest's own files are.
 const FILES: &str = "tests/guest";
 /// Modules of Debian's kernel that the guest loads or that ours need, by name.
-const MODULES: [&str; 5] = ["virtio_pci", "virtio_console", "i2c-stub", "ina2xx-adc", "industrialio"];
+const MODULES: [&str; 6] = ["virtio_pci", "virtio_console", "i2c-stub", "i2c-dev", "ina2xx-adc", "industrialio"];
 /// Folders that are mounted over, or that something is written to.
 const FOLDERS: [&str; 8] = ["bin", "dev", "etc", "lib", "proc", "root", "sys", "tmp"];
 

@@ -1,45 +1,60 @@
 //! Checks by name, a line each.
 
+use std::io::{Stdout, Write, stdout};
+
 use anyhow::Result;
 
 /// Whoever reports does it here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Checks {
-    failed: bool,
+    out: Stdout,
 }
 
 impl Checks {
-    /// A check that is over, with what it found.
-    pub(crate) fn record(&mut self, name: &str, outcome: Result<String>) {
-        match outcome {
-            Ok(found) if found.is_empty() => println!("ok       {name}"),
-            Ok(found) => println!("ok       {name}: {found}"),
-            Err(error) => {
-                self.failed = true;
-                println!("FAILED   {name}: {}", one_line(&format!("{error:#}")));
-            }
-        }
+    /// Lines go to standard output.
+    pub(crate) fn new() -> Self {
+        Self { out: stdout() }
     }
 
-    /// Does it and records it.
+    /// Does a check and says how it went, with what it found.
     pub(crate) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<String>) {
         self.record(name, check());
     }
 
+    /// A check that is over.
+    pub(crate) fn record(&mut self, name: &str, outcome: Result<String>) {
+        match outcome {
+            Ok(found) if found.is_empty() => self.say(&format!("ok       {name}")),
+            Ok(found) => self.say(&format!("ok       {name}: {found}")),
+            Err(error) => self.say(&format!("FAILED   {name}: {error:#}")),
+        }
+    }
+
     /// A check that this program or this machine cannot have.
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
-        println!("skipped  {name}: {why}");
+        self.say(&format!("skipped  {name}: {why}"));
     }
 
     /// A line beside the checks.
     pub(crate) fn note(&mut self, text: &str) {
-        println!("         {text}");
+        self.say(&format!("         {text}"));
+    }
+
+    /// Says that all checks are over.
+    pub(crate) fn end(mut self) {
+        self.say("end");
+    }
+
+    /// One line, whatever the text. If nobody can be told, whoever listens misses the end.
+    fn say(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{}", one_line(text));
+        let _ = self.out.flush();
     }
 }
 
 /// Whoever reads goes line by line.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -48,6 +63,6 @@ mod tests {
 
     #[test]
     fn an_error_of_many_lines_is_told_on_one() {
-        assert_eq!(one_line("a:\n  b\n\nc "), "a: b c");
+        assert_eq!(one_line("ok   a:\n b\r\nc \n"), "ok   a:  b c");
     }
 }

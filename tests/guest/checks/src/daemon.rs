@@ -19,6 +19,7 @@ const START: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
+    address: &'static str,
 }
 
 impl Daemon {
@@ -30,7 +31,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let daemon = Self { child: command.spawn().context("cannot start the daemon")? };
+        let daemon = Self { address: ADDRESS, child: command.spawn().context("cannot start the daemon")? };
         let start = Instant::now();
         while !daemon.energy().is_ok_and(|energy| energy["host_energy_j"].as_f64().is_some_and(|joules| joules > 0.0)) {
             if start.elapsed() > START {
@@ -43,12 +44,12 @@ impl Daemon {
 
     /// `/v1/energy`.
     pub(crate) fn energy(&self) -> Result<Value> {
-        serde_json::from_str(&get("/v1/energy")?).context("no JSON from /v1/energy")
+        serde_json::from_str(&get(self.address, "/v1/energy")?).context("no JSON from /v1/energy")
     }
 
     /// The sum of all series of a metric whose labels hold each of these, such as `reason="fall"`.
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        Ok(sum(&get("/metrics")?, name, labels))
+        Ok(sum(&get(self.address, "/metrics")?, name, labels))
     }
 }
 
@@ -59,8 +60,8 @@ impl Drop for Daemon {
     }
 }
 
-fn get(path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(ADDRESS).with_context(|| format!("cannot connect to {ADDRESS}"))?;
+fn get(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: guest\r\n\r\n")?;
     let mut answer = String::new();

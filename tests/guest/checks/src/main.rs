@@ -23,7 +23,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::checks::Checks;
-use crate::measure::Measurement;
+use crate::measure::{Measurement, Wraps};
 use crate::program::User;
 
 /// Compares what the program measures with the truth of its meters.
@@ -42,19 +42,21 @@ struct Arguments {
 /// What else it can be.
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// The command that the program measures: works a sixth of the time, and notes the truth at both ends.
+    /// The command that the program measures: works a sixth of the time.
     Workload {
         /// How long.
         seconds: u64,
-        /// Where the notes go.
-        notes: PathBuf,
+        /// Through which door the program looks, `powercap` or `perf`.
+        door: String,
+        /// Where what it saw last goes.
+        note: PathBuf,
     },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.role {
-        Some(Role::Workload { seconds, notes }) => match workload::run(Duration::from_secs(seconds), &notes) {
+        Some(Role::Workload { seconds, door, note }) => match workload::run(Duration::from_secs(seconds), &door, &note) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 println!("{error:#}");
@@ -62,11 +64,11 @@ fn main() -> ExitCode {
             }
         },
         None => {
-            let mut checks = Checks::default();
+            let mut checks = Checks::new();
             if let Err(error) = all(&mut checks, arguments.seconds, &arguments.recorded) {
                 checks.record("the meters of the guest can be set up", Err(error));
             }
-            println!("end");
+            checks.end();
             ExitCode::SUCCESS
         }
     }
@@ -74,21 +76,22 @@ fn main() -> ExitCode {
 
 /// Everything, in an order in which each has the meters that it needs.
 fn all(checks: &mut Checks, seconds: u64, recorded: &std::path::Path) -> anyhow::Result<()> {
-    modules::load_registers(seconds)?;
+    modules::load("known_energy", &[])?;
     modules::load("known_powercap", &[])?;
     permissions::powercap(checks);
+    let wraps = Wraps::arm(seconds)?;
     // The program chooses its way once, at the start: this one finds no perf events, the next one does.
-    let powercap = Measurement::start("rapl_powercap", seconds)?;
+    let powercap = Measurement::start("powercap", seconds)?;
     modules::load("known_pmu", &[])?;
     let perf = match program::sources(User::Root)?.status("rapl_perf") {
-        Some(_) => Some(Measurement::start("rapl_perf", seconds)?),
+        Some(_) => Some(Measurement::start("perf", seconds)?),
         None => None,
     };
     permissions::perf(checks, perf.is_some());
     nodes::set_up(checks)?;
-    powercap.finish(checks);
+    powercap.finish(checks, &wraps);
     match perf {
-        Some(perf) => perf.finish(checks),
+        Some(perf) => perf.finish(checks, &wraps),
         None => checks.skip("perf measures what was used", "this program knows no perf events"),
     }
     others::sources(checks);

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checks::Checks;
-use crate::modules::{load, run};
+use crate::modules::{load, run, set};
 
 /// A chip on the bus, with registers as they would be read from it.
 struct Chip {
@@ -31,7 +31,7 @@ const CHIPS: [Chip; 3] = [
 pub(crate) fn set_up(checks: &mut Checks) -> Result<()> {
     let addresses: Vec<String> = CHIPS.iter().map(|chip| format!("{:#x}", chip.address)).collect();
     load("i2c-stub", &[&format!("chip_addr={}", addresses.join(","))])?;
-    for module in ["ina2xx", "ina2xx-adc", "ina3221", "test_power", "known_odpm"] {
+    for module in ["i2c-dev", "ina2xx", "ina2xx-adc", "ina3221", "test_power", "known_odpm"] {
         load(module, &[])?;
     }
     let bus = stub_bus()?;
@@ -134,9 +134,9 @@ fn rails() -> Result<String> {
         .and_then(|(ms, uws)| Some((ms.parse::<u64>().ok()?, uws.parse::<u64>().ok()?)))
         .with_context(|| format!("not a channel: {first}"))?;
     ensure!(uws == ms * 1500, "{first} is not 1.5 W");
-    fs::write("/sys/module/known_odpm/parameters/old_form", "1").context("cannot set old_form")?;
+    set("known_odpm", "old_form", "1")?;
     let old = read();
-    fs::write("/sys/module/known_odpm/parameters/old_form", "0").context("cannot set old_form")?;
+    set("known_odpm", "old_form", "0")?;
     let old = old?;
     ensure!(old.lines().next().is_some_and(|line| line.parse::<u64>().is_ok()), "{old}");
     ensure!(old.lines().nth(1).is_some_and(|line| line.starts_with("S2M_VDD_CPUCL2, ")), "{old}");

@@ -1,5 +1,6 @@
 //! Runs the program under test and reads its answers.
 
+use std::fmt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
@@ -59,6 +60,18 @@ impl Sources {
     /// The host's domains, as `source/domain`.
     pub(crate) fn host_cover(&self) -> Vec<&str> {
         self.answer["host_cover"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+}
+
+impl fmt::Display for Sources {
+    /// Every source with its status, and what the host is: what a failed check shows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "host {:?};", self.host_cover())?;
+        for source in self.answer["sources"].as_array().into_iter().flatten() {
+            let word = |key: &str| source[key].as_str().unwrap_or("?");
+            write!(f, " {} {} ({});", word("source"), word("status"), word("detail"))?;
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::checks::Checks;
-use crate::modules::run;
+use crate::modules::{run, set};
 
 /// What is looked at; what its links named [`FOLLOWED`] point to is copied too.
 const ROOTS: [&str; 6] = [
@@ -47,10 +47,9 @@ pub(crate) fn all(checks: &mut Checks, archive: &Path) {
 
 /// The nodes of rails in the form of the first drivers, beside the others.
 fn old_rails() -> Result<()> {
-    let form = "/sys/module/known_odpm/parameters/old_form";
-    fs::write(form, "1").with_context(|| format!("cannot write {form}"))?;
+    set("known_odpm", "old_form", "1")?;
     let copied = Copy::into(Path::new(PLACE).join("old-odpm")).tree(Path::new("/sys/bus/iio/devices"));
-    fs::write(form, "0").with_context(|| format!("cannot write {form}"))?;
+    set("known_odpm", "old_form", "0")?;
     copied
 }
 

@@ -1,6 +1,5 @@
 //! The driver of powercap goes and comes back while the daemon measures; then the board gets a meter of its own.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::checks::Checks;
 use crate::daemon::Daemon;
 use crate::measure::Measurement;
-use crate::modules::{load, unload};
+use crate::modules::{load, set, unload};
 use crate::program::{self, User};
 use crate::truth::Truth;
 
@@ -44,11 +43,11 @@ pub(crate) fn platform(checks: &mut Checks) {
             .flatten()
             .filter(|domain| domain["duplicate_of"] == "rapl_powercap/package-0" || domain["duplicate_of"] == "package-0");
         let twins = twins.count();
-        ensure!(twins == 1, "{twins} second views of package-0 are marked, not 1: {sources:?}");
+        ensure!(twins == 1, "{twins} second views of package-0 are marked, not 1: {sources}");
         Ok(cover.join(" + "))
     });
     checks.check("the platform's energy is that of command and program", || {
-        Measurement::start("rapl_powercap", 10)?.wait()?.compare("rapl_powercap", "psys")
+        Measurement::start("powercap", 10)?.wait()?.compare("psys")
     });
 }
 
@@ -74,10 +73,10 @@ impl Watch {
     }
 
     fn look(&self) -> Result<Look> {
-        let before = Truth::read()?;
+        let before = Truth::now()?;
         let energy = self.daemon.energy()?;
         let host = energy["host_energy_j"].as_f64().with_context(|| format!("no energy: {energy}"))?;
-        Ok(Look { host, before, after: Truth::read()? })
+        Ok(Look { host, before, after: Truth::now()? })
     }
 
     fn domain(&self, name: &str) -> Result<f64> {
@@ -114,41 +113,36 @@ impl Watch {
         load("known_powercap", &[])?;
         thread::sleep(THREE_TICKS);
         let end = self.look()?;
-        let text = self.within(&start, &end, 1.5)?;
+        let text = within(&start, &end, 1.5)?;
         Ok(format!("{text}, {} resets", self.resets()? - reloads))
     }
 
     fn cleared(&self) -> Result<String> {
         let (start, resets) = (self.look()?, self.resets()?);
         unload("known_powercap")?;
-        set("known_energy", "clear_registers", "1")?;
+        set("known_energy", "wrap_in_mj", "0,0,0,0")?;
         load("known_powercap", &[])?;
         thread::sleep(THREE_TICKS);
         let end = self.look()?;
         ensure!(self.resets()? > resets, "no reset was counted");
         // What was used around the reset is not known, and nothing is made up for it.
-        self.within(&start, &end, 3.5)
+        within(&start, &end, 3.5)
     }
 
     fn resets(&self) -> Result<f64> {
         self.daemon.metric("treehouse_meter_resets_total", &["source=\"rapl_powercap\""])
     }
-
-    /// The daemon counted no more than was used, and no less than that without this many seconds.
-    fn within(&self, start: &Look, end: &Look, missing_s: f64) -> Result<String> {
-        let joules = |after: &Truth, before: &Truth| after.joules_since(before, "host").unwrap_or_default();
-        let counted = end.host - start.host;
-        let truth = joules(&end.after, &start.before);
-        let power = truth / end.after.seconds_since(&start.before);
-        // The answer is of the last tick: at the start up to a period old, which adds to what is counted later.
-        let (low, high) = (truth - (missing_s + 1.2) * power, truth + 1.2 * power);
-        let text = format!("counted {counted:.3} J, truth {truth:.3} J");
-        ensure!((low..=high).contains(&counted), "{text}: not between {low:.3} J and {high:.3} J");
-        Ok(text)
-    }
 }
 
-fn set(module: &str, parameter: &str, value: &str) -> Result<()> {
-    let path = format!("/sys/module/{module}/parameters/{parameter}");
-    fs::write(&path, value).with_context(|| format!("cannot write {value} to {path}"))
+/// The daemon counted no more than was used, and no less than that without this many seconds.
+fn within(start: &Look, end: &Look, missing_s: f64) -> Result<String> {
+    let joules = |after: &Truth, before: &Truth| after.joules_since(before, "host").unwrap_or_default();
+    let counted = end.host - start.host;
+    let truth = joules(&end.after, &start.before);
+    let power = truth / end.after.seconds_since(&start.before);
+    // The answer is of the last tick: at the start up to a period old, which adds to what is counted later.
+    let (low, high) = (truth - (missing_s + 1.2) * power, truth + 1.2 * power);
+    let text = format!("counted {counted:.3} J, truth {truth:.3} J");
+    ensure!((low..=high).contains(&counted), "{text}: not between {low:.3} J and {high:.3} J");
+    Ok(text)
 }

@@ -4,7 +4,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-const PATH: &str = "/sys/module/known_energy/parameters/truth";
+/// The parameters of the module.
+const FOLDER: &str = "/sys/module/known_energy/parameters";
 
 /// Microjoules since the module was loaded, without any wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,9 +19,24 @@ pub(crate) struct Truth {
 
 impl Truth {
     /// The truth now.
-    pub(crate) fn read() -> Result<Self> {
-        let text = fs::read_to_string(PATH).with_context(|| format!("cannot read {PATH}"))?;
-        Self::parse(&text).with_context(|| format!("{PATH} does not hold five numbers: {text}"))
+    pub(crate) fn now() -> Result<Self> {
+        Self::read("truth")
+    }
+
+    /// The truth of the moment when each register was last read through `powercap` or `perf`: what a reader should have got.
+    pub(crate) fn last_seen(door: &str) -> Result<Self> {
+        Self::read(&format!("seen_through_{door}"))
+    }
+
+    fn read(parameter: &str) -> Result<Self> {
+        let path = format!("{FOLDER}/{parameter}");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        Self::parse(&text).with_context(|| format!("{path} does not hold five numbers: {text}"))
+    }
+
+    /// As the module writes it.
+    pub(crate) fn line(&self) -> String {
+        format!("{} {} {} {} {}", self.package, self.core, self.dram, self.psys, self.us)
     }
 
     /// Reads `package core dram psys microseconds`.
@@ -61,6 +77,7 @@ mod tests {
         let after = Truth::parse("3000000 1000000 300000 8000000 2000000\n").unwrap();
         let joules = |domain| after.joules_since(&before, domain);
         assert_eq!([joules("package-0"), joules("core-0"), joules("dram-0")], [Some(2.0), Some(0.5), Some(0.1)]);
+        assert_eq!(Truth::parse(&before.line()), Some(before));
         assert_eq!([joules("psys"), joules("host"), joules("gpu-0")], [Some(5.0), Some(2.1), None]);
         assert!((after.seconds_since(&before) - 1.0).abs() < 1e-9);
     }
