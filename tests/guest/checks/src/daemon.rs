@@ -14,6 +14,9 @@ use crate::program::User;
 const ADDRESS: &str = "127.0.0.1:9464";
 /// How long it may take to answer for the first time.
 const START: Duration = Duration::from_secs(60);
+/// How long something that must come may take.
+const EVENTUALLY: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// One that runs; it is ended when dropped.
 #[derive(Debug)]
@@ -47,6 +50,35 @@ impl Daemon {
         serde_json::from_str(&get(self.address, "/v1/energy")?).context("no JSON from /v1/energy")
     }
 
+    /// What `/v1/energy` says of one domain.
+    pub(crate) fn domain(&self, source: &str, name: &str) -> Result<Value> {
+        let energy = self.energy()?;
+        let mut domains = energy["domains"].as_array().into_iter().flatten();
+        let found = domains.find(|domain| domain["source"] == source && domain["domain"] == name).cloned();
+        found.with_context(|| format!("the daemon has no {source}/{name}"))
+    }
+
+    /// Joules of all domains of a source.
+    pub(crate) fn total(&self, source: &str) -> Result<f64> {
+        let energy = self.energy()?;
+        let domains = energy["domains"].as_array().into_iter().flatten();
+        Ok(domains.filter(|domain| domain["source"] == source).filter_map(|domain| domain["energy_j"].as_f64()).sum())
+    }
+
+    /// Joules of the host.
+    pub(crate) fn host(&self) -> Result<f64> {
+        self.energy()?["host_energy_j"].as_f64().context("the daemon has no energy of the host")
+    }
+
+    /// Waits for so many new snapshots.
+    pub(crate) fn ticks(&self, count: u32) -> Result<()> {
+        for _ in 0..count {
+            let before = self.energy()?["until"].clone();
+            eventually("the daemon's next tick", || Ok((self.energy()?["until"] != before).then_some(())))?;
+        }
+        Ok(())
+    }
+
     /// The sum of all series of a metric whose labels hold each of these, such as `reason="fall"`.
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
         Ok(sum(&get(self.address, "/metrics")?, name, labels))
@@ -57,6 +89,20 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Asks until there is an answer, or for half a minute.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().with_context(|| what.to_owned())? {
+            return Ok(answer);
+        }
+        if start.elapsed() > EVENTUALLY {
+            bail!("not within {} s: {what}", EVENTUALLY.as_secs());
+        }
+        thread::sleep(LOOK);
     }
 }
 

@@ -94,10 +94,12 @@ fn all(checks: &mut Checks, seconds: u64, recorded: &std::path::Path) -> anyhow:
         Some(perf) => perf.finish(checks, &wraps),
         None => checks.skip("perf measures what was used", "this program knows no perf events"),
     }
-    others::sources(checks);
     costs::compare(checks);
     record::all(checks, recorded);
-    modules::unload("known_pmu")?;
+    others::all(checks);
+    for module in ["known_odpm", "known_pmu"] {
+        modules::unload(module)?;
+    }
     reload::driver(checks);
     reload::platform(checks);
     Ok(())

@@ -31,9 +31,10 @@ const CHIPS: [Chip; 3] = [
 pub(crate) fn set_up(checks: &mut Checks) -> Result<()> {
     let addresses: Vec<String> = CHIPS.iter().map(|chip| format!("{:#x}", chip.address)).collect();
     load("i2c-stub", &[&format!("chip_addr={}", addresses.join(","))])?;
-    for module in ["i2c-dev", "ina2xx", "ina2xx-adc", "ina3221", "test_power", "known_odpm"] {
+    for module in ["i2c-dev", "ina2xx", "ina2xx-adc", "ina3221", "known_odpm"] {
         load(module, &[])?;
     }
+    load("test_power", &["battery_voltage=3800000", "battery_current=-500000"])?;
     let bus = stub_bus()?;
     // Two drivers answer to one name: which chip gets which is said below.
     fs::write("/sys/bus/i2c/drivers_autoprobe", "0").context("cannot write drivers_autoprobe")?;
@@ -53,7 +54,7 @@ pub(crate) fn set_up(checks: &mut Checks) -> Result<()> {
     checks.check("the kernel shows a battery", || {
         let folder = Path::new("/sys/class/power_supply/test_battery");
         ensure!(text(&folder.join("type"))? == "Battery", "it is a {}", text(&folder.join("type"))?);
-        expect(folder, &[("present", 1), ("capacity", 50)])
+        expect(folder, &[("present", 1), ("charge_now", 50), ("voltage_now", 3_800_000), ("current_now", -500_000)])
     });
     checks.check("the battery has a twin in hwmon", || Ok(hwmon("test_battery")?.display().to_string()));
     checks.check("a phone's rails count in microwattseconds", rails);

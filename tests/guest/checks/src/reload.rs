@@ -6,27 +6,28 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::checks::Checks;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, eventually};
 use crate::measure::Measurement;
 use crate::modules::{load, set, unload};
 use crate::program::{self, User};
 use crate::truth::Truth;
 
-/// Ticks of the daemon's usual period.
-const THREE_TICKS: Duration = Duration::from_millis(3200);
+/// How long the driver stays away: several ticks of the daemon.
+const AWAY: Duration = Duration::from_secs(4);
 const EIO: &str = "5";
 /// The bit of memory in `error_zones`.
 const DRAM: &str = "4";
+const SOURCE: &str = "rapl_powercap";
 
 /// A read that fails, a driver that comes back, and one that comes back with its registers cleared.
 pub(crate) fn driver(checks: &mut Checks) {
-    let watch = match Watch::start() {
-        Ok(watch) => watch,
+    let daemon = match start() {
+        Ok(daemon) => daemon,
         Err(error) => return checks.record("the daemon measures through powercap", Err(error)),
     };
-    checks.check("an I/O error of memory's counter costs the package nothing", || watch.io_error());
-    checks.check("a driver that comes back costs no energy where its registers went on", || watch.reloaded());
-    checks.check("a driver that comes back with cleared registers is a reset, not 262 kJ", || watch.cleared());
+    checks.check("an I/O error of memory's counter costs the package nothing", || io_error(&daemon));
+    checks.check("a driver that comes back costs no energy where its registers went on", || reloaded(&daemon));
+    checks.check("a driver that comes back with cleared registers is a reset, not 262 kJ", || cleared(&daemon));
 }
 
 /// The whole board: the host is then the platform's meter alone.
@@ -37,112 +38,89 @@ pub(crate) fn platform(checks: &mut Checks) {
         let sources = program::sources(User::Root)?;
         let cover = sources.host_cover();
         ensure!(cover == ["rapl_powercap/psys"], "{cover:?}");
-        let domains = sources.source("rapl_powercap").and_then(|report| report["domains"].as_array());
-        let twins = domains
-            .into_iter()
-            .flatten()
-            .filter(|domain| domain["duplicate_of"] == "rapl_powercap/package-0" || domain["duplicate_of"] == "package-0");
-        let twins = twins.count();
-        ensure!(twins == 1, "{twins} second views of package-0 are marked, not 1: {sources}");
         Ok(cover.join(" + "))
     });
-    checks.check("the platform's energy is that of command and program", || {
-        Measurement::start("powercap", 10)?.wait()?.compare("psys")
+    checks.check("a second door to a package is told as that, and not counted", || {
+        let sources = program::sources(User::Root)?;
+        let domains = sources.source(SOURCE).and_then(|report| report["domains"].as_array());
+        let twins = domains.into_iter().flatten().filter(|domain| !domain["duplicate_of"].is_null());
+        let twins: Vec<String> = twins.map(|domain| format!("{} is {}", domain["domain"], domain["duplicate_of"])).collect();
+        ensure!(twins.len() == 1 && twins[0].contains("package-0"), "{twins:?}: {sources}");
+        Ok(twins.join(", "))
     });
+    checks.check("powercap measures psys to 1 %", || Measurement::start("powercap", 10)?.wait()?.compare("psys"));
 }
 
-/// A daemon and the truth when it was first asked.
-struct Watch {
-    daemon: Daemon,
+/// A daemon whose host is seen through powercap alone.
+fn start() -> Result<Daemon> {
+    let daemon = Daemon::start()?;
+    let energy = daemon.energy()?;
+    let mut host = energy["domains"].as_array().into_iter().flatten().filter(|domain| domain["in_host"] == true);
+    ensure!(host.all(|domain| domain["source"] == SOURCE), "{energy}");
+    Ok(daemon)
 }
 
-/// The host's energy so far, with the truth just before and after it was asked for.
-struct Look {
-    host: f64,
-    before: Truth,
-    after: Truth,
+fn io_error(daemon: &Daemon) -> Result<String> {
+    let errors = |domain: &str| daemon.metric("treehouse_meter_errors_total", &[&format!("domain=\"{domain}\"")]);
+    let energy = |domain: &str| daemon.domain(SOURCE, domain)?["energy_j"].as_f64().context("no energy");
+    set("known_powercap", "error_zones", DRAM)?;
+    let (dram_errors, package_errors) = (errors("dram-0")?, errors("package-0")?);
+    let (package, dram, start) = (energy("package-0")?, energy("dram-0")?, Truth::now()?);
+    set("known_powercap", "error", EIO)?;
+    let failed =
+        eventually("three reads of memory fail", || Ok(Some(errors("dram-0")? - dram_errors).filter(|failed| *failed >= 3.0)));
+    // Whatever was found, the counter is put right again.
+    set("known_powercap", "error", "0")?;
+    let failed = failed?;
+    ensure!((errors("package-0")? - package_errors).abs() < 0.5, "errors of package-0 were counted too");
+    let gained = energy("package-0")? - package;
+    let (used, seconds) = used_since(&start, "package-0")?;
+    ensure!(gained > 0.5 * used, "package-0 gained {gained:.3} J of {used:.3} J in {seconds:.1} s");
+    let dram = eventually("memory's energy is whole again", || {
+        let (gained, used) = (energy("dram-0")? - dram, used_since(&start, "dram-0")?.0);
+        // The kernel shows memory's register in units that are 0.27 % too large; a tick and a half may be to come.
+        ensure!(gained <= 1.003 * used + 4.5, "dram-0 gained {gained:.3} J of {used:.3} J");
+        Ok((gained >= used - 4.5).then(|| format!("{gained:.3} J of {used:.3} J")))
+    })?;
+    Ok(format!("{failed} reads of dram-0 failed, none of package-0; dram-0 counted {dram}"))
 }
 
-impl Watch {
-    fn start() -> Result<Self> {
-        let daemon = Daemon::start()?;
-        let energy = daemon.energy()?;
-        let through = |d: &serde_json::Value| d["source"] == "rapl_powercap";
-        ensure!(energy["domains"].as_array().is_some_and(|all| all.iter().all(through)), "{energy}");
-        Ok(Self { daemon })
-    }
-
-    fn look(&self) -> Result<Look> {
-        let before = Truth::now()?;
-        let energy = self.daemon.energy()?;
-        let host = energy["host_energy_j"].as_f64().with_context(|| format!("no energy: {energy}"))?;
-        Ok(Look { host, before, after: Truth::now()? })
-    }
-
-    fn domain(&self, name: &str) -> Result<f64> {
-        let energy = self.daemon.energy()?;
-        let mut domains = energy["domains"].as_array().into_iter().flatten();
-        let found = domains.find(|d| d["domain"] == name).and_then(|d| d["energy_j"].as_f64());
-        found.with_context(|| format!("no energy of {name}: {energy}"))
-    }
-
-    fn io_error(&self) -> Result<String> {
-        let errors = |domain: &str| self.daemon.metric("treehouse_meter_errors_total", &[&format!("domain=\"{domain}\"")]);
-        let fail = |errno: &str| set("known_powercap", "error", errno);
-        set("known_powercap", "error_zones", DRAM)?;
-        let before = (errors("dram-0")?, errors("package-0")?, self.domain("package-0")?, self.domain("dram-0")?);
-        fail(EIO)?;
-        thread::sleep(THREE_TICKS);
-        let during = (errors("dram-0")?, errors("package-0")?, self.domain("package-0")?);
-        fail("0")?;
-        thread::sleep(THREE_TICKS);
-        let dram = self.domain("dram-0")? - before.3;
-        ensure!(during.0 - before.0 >= 2.0, "{} errors of dram-0 were counted in three ticks", during.0 - before.0);
-        ensure!((during.1 - before.1).abs() < 0.5, "errors of package-0 were counted: {}", during.1 - before.1);
-        let package = during.2 - before.2;
-        ensure!((20.0..200.0).contains(&package), "package-0 counted {package:.3} J in three seconds of 10 W and more");
-        // It uses 3 W; what it used in between is counted when it can be read again.
-        ensure!((12.0..30.0).contains(&dram), "dram-0 counted {dram:.3} J in 6.4 s of 3 W");
-        Ok(format!("{} errors of dram-0, none of package-0", during.0 - before.0))
-    }
-
-    fn reloaded(&self) -> Result<String> {
-        let (start, reloads) = (self.look()?, self.resets()?);
-        unload("known_powercap").context("the daemon holds the driver")?;
-        thread::sleep(Duration::from_millis(1500));
-        load("known_powercap", &[])?;
-        thread::sleep(THREE_TICKS);
-        let end = self.look()?;
-        let text = within(&start, &end, 1.5)?;
-        Ok(format!("{text}, {} resets", self.resets()? - reloads))
-    }
-
-    fn cleared(&self) -> Result<String> {
-        let (start, resets) = (self.look()?, self.resets()?);
-        unload("known_powercap")?;
-        set("known_energy", "wrap_in_mj", "0,0,0,0")?;
-        load("known_powercap", &[])?;
-        thread::sleep(THREE_TICKS);
-        let end = self.look()?;
-        ensure!(self.resets()? > resets, "no reset was counted");
-        // What was used around the reset is not known, and nothing is made up for it.
-        within(&start, &end, 3.5)
-    }
-
-    fn resets(&self) -> Result<f64> {
-        self.daemon.metric("treehouse_meter_resets_total", &["source=\"rapl_powercap\""])
-    }
+fn reloaded(daemon: &Daemon) -> Result<String> {
+    let (host, start, resets) = (daemon.host()?, Truth::now()?, resets(daemon)?);
+    unload("known_powercap").context("the daemon holds the driver")?;
+    let gone = Truth::now()?;
+    thread::sleep(AWAY);
+    load("known_powercap", &[])?;
+    let away = used_since(&gone, "host")?.0;
+    let text = eventually("the energy of the time without a driver is counted", || {
+        let (counted, (used, _)) = (daemon.host()? - host, used_since(&start, "host")?);
+        ensure!(counted <= used + away, "counted {counted:.3} J of {used:.3} J");
+        Ok((counted >= used - away / 2.0).then(|| format!("counted {counted:.3} J of {used:.3} J")))
+    })?;
+    Ok(format!("{text}, {away:.3} J without a driver, {} resets", self::resets(daemon)? - resets))
 }
 
-/// The daemon counted no more than was used, and no less than that without this many seconds.
-fn within(start: &Look, end: &Look, missing_s: f64) -> Result<String> {
-    let joules = |after: &Truth, before: &Truth| after.joules_since(before, "host").unwrap_or_default();
-    let counted = end.host - start.host;
-    let truth = joules(&end.after, &start.before);
-    let power = truth / end.after.seconds_since(&start.before);
-    // The answer is of the last tick: at the start up to a period old, which adds to what is counted later.
-    let (low, high) = (truth - (missing_s + 1.2) * power, truth + 1.2 * power);
-    let text = format!("counted {counted:.3} J, truth {truth:.3} J");
-    ensure!((low..=high).contains(&counted), "{text}: not between {low:.3} J and {high:.3} J");
-    Ok(text)
+fn cleared(daemon: &Daemon) -> Result<String> {
+    let (host, start, resets) = (daemon.host()?, Truth::now()?, resets(daemon)?);
+    unload("known_powercap")?;
+    set("known_energy", "wrap_in_mj", "0,0,0,0")?;
+    load("known_powercap", &[])?;
+    let back = daemon.host()?;
+    let resets = eventually("a reset is counted", || Ok(Some(self::resets(daemon)? - resets).filter(|resets| *resets > 0.0)))?;
+    eventually("energy is counted again", || Ok((daemon.host()? > back + 20.0).then_some(())))?;
+    let (counted, (used, seconds)) = (daemon.host()? - host, used_since(&start, "host")?);
+    let text = format!("counted {counted:.3} J of {used:.3} J");
+    // At the start the daemon may be a tick behind.
+    ensure!(counted <= used + 1.5 * used / seconds, "{text}");
+    Ok(format!("{text}, {resets} resets"))
+}
+
+fn resets(daemon: &Daemon) -> Result<f64> {
+    daemon.metric("treehouse_meter_resets_total", &[&format!("source=\"{SOURCE}\"")])
+}
+
+/// Joules and seconds since a moment.
+fn used_since(since: &Truth, domain: &str) -> Result<(f64, f64)> {
+    let now = Truth::now()?;
+    Ok((now.joules_since(since, domain).context("the truth knows no such domain")?, now.seconds_since(since)))
 }
