@@ -138,7 +138,7 @@ fn apt_get(workspace: &Workspace, sudo: bool, arguments: &[&str]) -> Result<bool
 }
 
 /// Whether a program of this name is in one of the folders of the path.
-fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     let folders = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&folders).any(|folder| is_executable(&folder.join(program)))
 }
