@@ -4,6 +4,7 @@
 //! model, with the mend in the list of sources. On a fake tree everything that asks the kernel by number switches itself off.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
@@ -13,6 +14,7 @@ use crate::cover::{Containment, HostCover, host_cover};
 use crate::error::ReadError;
 use crate::meter::model::{Coefficients, ModelMeter, memory_gb};
 use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::replay::{Playback, Recording};
 use crate::meter::{DomainReport, Meter, SourceReport, Status};
 use crate::probe::Probe;
 use crate::stamp::Clock;
@@ -23,6 +25,8 @@ use crate::usage::placement::GroupRows;
 use crate::usage::process::{ProcessUsage, Reader};
 use crate::usage::{HostRow, UsageSource};
 use crate::window::{Meters, Window};
+
+mod replayed;
 
 /// Where to look, and what may be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +93,8 @@ pub struct Machine {
     /// Gigabytes of memory, where `meminfo` tells.
     pub memory_gb: Option<f64>,
     options: Options,
+    /// What is played in place of this machine.
+    replay: Option<Arc<Playback>>,
 }
 
 impl std::fmt::Debug for Machine {
@@ -129,7 +135,7 @@ impl Machine {
         let usage = open_usage(options, host, &mut reports);
         let domains = bank.domain_list();
         let host_cover = host_cover(&domains, &options.cover).iter().map(|&i| domains[i].full_name()).collect();
-        Self { bank, usage, reports, host_cover, cpus, memory_gb, options: options.clone() }
+        Self { bank, usage, reports, host_cover, cpus, memory_gb, options: options.clone(), replay: None }
     }
 
     /// True where something covers the host.
@@ -148,7 +154,7 @@ impl Machine {
     pub fn warnings(&self) -> Vec<String> {
         let metered = self.host_cover.iter().any(|d| d.starts_with("rapl"));
         let memory = self.host_cover.iter().any(|d| d.contains("/dram") || d.contains("/psys"));
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = self.recording().map(Recording::notice).into_iter().collect();
         if metered && !memory {
             warnings.push("memory has no meter here: it is not in the host".to_owned());
         }
@@ -163,8 +169,9 @@ impl Machine {
         if !self.can_measure() {
             return Err(self.no_meter());
         }
-        let reader = host_reader(&self.options);
-        Ok(Probe::new(self.bank, reader, Box::new(SystemClock), &self.options.cover))
+        let reader = self.replay.as_deref().map_or_else(|| host_reader(&self.options), replayed::host_reader);
+        let clock = self.clock();
+        Ok(Probe::new(self.bank, reader, clock, &self.options.cover))
     }
 }
 

@@ -9,6 +9,7 @@ use carbon_api::grid::IntensityProvider;
 use carbon_api::grid::fixed::FixedGrid;
 use carbon_api::grid::table::StaticGrid;
 use carbon_api::meter::powercap::PowercapOptions;
+use carbon_api::meter::replay::Recording;
 
 use crate::cli::Cli;
 use crate::config::{Config, EmbodiedSource, View};
@@ -29,6 +30,15 @@ pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
         cover: config.meter.host_cover.clone(),
         contains: config.meter.contains.clone(),
         powercap: PowercapOptions { accuracy: config.meter.accuracy, max_power_w: config.meter.max_power_w, twin_dies: false },
+    }
+}
+
+/// This machine, or the recording that is played in its place.
+pub(crate) fn machine(cli: &Cli, config: &Config) -> Result<Machine, Failure> {
+    let options = options(cli, config);
+    match &cli.replay {
+        Some(folder) => Ok(Machine::replay(&Recording::open(folder)?, &options)),
+        None => Ok(Machine::detect(&options)),
     }
 }
 

@@ -16,6 +16,8 @@ pub mod model;
 pub mod poller;
 #[cfg(feature = "meter-powercap")]
 pub mod powercap;
+#[cfg(feature = "meter-replay")]
+pub mod replay;
 
 /// One kind of meter, its files open.
 pub trait Meter: Send {

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carbon_api::carbon::EmbodiedModel;
-use carbon_api::detect::Machine;
 use carbon_api::grid::IntensityProvider;
 use carbon_api::ledger::LedgerError;
 use carbon_api::ledger::store::Ledger;
@@ -81,7 +80,7 @@ pub(crate) fn run(cli: &Cli, config: &Config, options: &RunOptions) -> Result<Ex
 impl Bench {
     fn new(cli: &Cli, config: &Config) -> Result<Self, Failure> {
         let options = wiring::options(cli, config);
-        let machine = Machine::detect(&options);
+        let machine = wiring::machine(cli, config)?;
         let grid = wiring::grid(config)?;
         let mut warnings = machine.warnings();
         let embodied = wiring::embodied(config, &machine).map(|m| (m, machine.cpus.max(1)));
@@ -199,7 +198,8 @@ impl Priced {
 
 /// Keeps the result in the ledger; a daemon that holds the ledger is no reason to fail.
 fn record(cli: &Cli, config: &Config, summary: &statistics::Summary) {
-    if !config.ledger.enabled {
+    // what another machine drew at another time is nothing that this one did
+    if !config.ledger.enabled || cli.replay.is_some() {
         return;
     }
     let Ok(object) = serde_json::to_string(summary) else { return };
