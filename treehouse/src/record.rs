@@ -18,6 +18,7 @@ use carbon_api::meter::replay::{HEAD, Head, MachineFacts, READINGS, RecordedSour
 use carbon_api::probe::HostReader;
 use carbon_api::stamp::{Clock, Stamp};
 use carbon_api::system::SystemClock;
+use jiff::Timestamp;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
@@ -82,18 +83,19 @@ fn head(machine: &Machine, roots: &Options, options: &RecordOptions, scrub: &Scr
         let line = cpuinfo.lines().find(|l| l.split(':').next().is_some_and(|key| key.trim() == name))?;
         line.split_once(':').map(|(_, value)| value.trim().to_owned())
     };
-    let system = rustix::system::uname();
+    let kernel = std::fs::read_to_string(roots.procfs.join("sys/kernel/osrelease")).unwrap_or_default();
+    let now = SystemClock.utc();
     let sources = machine.reports.iter().map(RecordedSource::from);
     let head = Head {
         version: VERSION,
         tool: format!("treehouse {}", env!("CARGO_PKG_VERSION")),
-        recorded_at: SystemClock.utc(),
+        recorded_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
         period_s: options.period.as_secs_f64(),
         machine: MachineFacts {
             cpus: machine.cpus,
             memory_gb: machine.memory_gb,
-            kernel: system.release().to_string_lossy().into_owned(),
-            architecture: system.machine().to_string_lossy().into_owned(),
+            kernel: kernel.trim().to_owned(),
+            architecture: std::env::consts::ARCH.to_owned(),
             processor: field("model name").or_else(|| field("Processor")).unwrap_or_default(),
         },
         domains: machine.bank.domains().iter().map(|d| scrub.domain(d)).collect(),

@@ -7,6 +7,7 @@ use super::{Machine, Options, SourceReport, Status};
 use crate::bank::Bank;
 use crate::cover::host_cover;
 use crate::domain::DomainInfo;
+use crate::error::ReadError;
 use crate::meter::DomainReport;
 use crate::meter::replay::{Playback, RecordedSource, Recording, ReplayClock, ReplayHost, model};
 use crate::probe::HostReader;
@@ -59,8 +60,9 @@ impl Machine {
 
 /// A command that runs here used nothing of the recorded machine: its share cannot be told.
 pub(super) fn host_reader(playback: &Playback) -> HostReader {
-    let path = playback.recording().folder().join("a command of this machine has no share of the recorded one");
-    let error = crate::error::ReadError::Absent { path, errno: None };
+    let folder = playback.recording().folder().display();
+    let path = format!("the share of a command that runs here in the machine of {folder}").into();
+    let error = ReadError::Absent { path, errno: None };
     Box::new(move |_| Err(error.clone()))
 }
 
@@ -142,6 +144,10 @@ mod tests {
         probe.begin(0);
         let used = probe.end(|| 1_000_000_000);
         assert_eq!(used.own, None);
-        assert!(used.warnings.iter().any(|w| w.contains("no share of the recorded one")), "{:?}", used.warnings);
+        assert!(
+            used.warnings.iter().any(|w| w.contains("the share of a command that runs here in the machine of rec is absent")),
+            "{:?}",
+            used.warnings
+        );
     }
 }

@@ -83,7 +83,9 @@ impl Bench {
         let machine = wiring::machine(cli, config)?;
         let grid = wiring::grid(config)?;
         let mut warnings = machine.warnings();
-        let embodied = wiring::embodied(config, &machine).map(|m| (m, machine.cpus.max(1)));
+        // the command runs here: the making of the machine that is played is not its own
+        let embodied = wiring::embodied(config, &machine).filter(|_| cli.replay.is_none());
+        let embodied = embodied.map(|m| (m, machine.cpus.max(1)));
         if !machine.can_measure() && !config.meter.model {
             return Err(machine.no_meter().into());
         }
