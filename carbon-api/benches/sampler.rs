@@ -40,18 +40,54 @@ mod zones;
 const SECOND: u64 = 1_000_000_000;
 /// Samples a second; rounds; windows of each sampler in a round; length of a window.
 const RATES: [(u64, usize, usize, u64); 4] =
-    [(1, 3, 4, SECOND), (10, 3, 2, SECOND / 2), (100, 6, 2, SECOND / 5), (1000, 6, 2, SECOND / 5)];
+    [(1, 3, 4, SECOND), (10, 3, 2, SECOND / 2), (100, 6, 2, SECOND / 5), (1000, 6, 4, SECOND / 2)];
+
+/// Zones that each sampler reads.
+const ZONES: usize = 4;
 
 const NAMES: [&str; 3] = ["minimal", "meters alone", "meters and /proc/stat"];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut goals = Goals::default();
     println!("  Hz   sampler                   CPU us   ratio (10-90 %)     goal             late us p50, p99   samples, of");
+    let mut all = Vec::new();
     for (rate, rounds, windows, window) in RATES {
         let figures = measure(SECOND / rate, rounds, windows, window)?;
         print(rate, &figures, &mut goals);
+        all.push((rate, figures));
+    }
+    println!("\n  Hz   sampler                ticks held %   drift %   late us p99   x minimal   % of a core");
+    for (rate, figures) in &all {
+        print_held(*rate, figures, &mut goals);
     }
     Ok(goals.exit_code())
+}
+
+/// How well each sampler keeps to its times; goals where the rates ask for them.
+fn print_held(rate: u64, figures: &[Figures; 3], goals: &mut Goals) {
+    let floor = quantile(&figures[0].late_us, 0.99);
+    for (place, own) in figures.iter().enumerate().filter(|(_, own)| own.samples > 0) {
+        let held = 100.0 * own.samples as f64 / own.expected as f64;
+        let late = quantile(&own.late_us, 0.99);
+        let core = median(&own.costs) * rate as f64 / 1e4;
+        let ratio = if floor > 0.0 { late / floor } else { 1.0 };
+        let drift = own.drift.iter().copied().fold(0.0_f64, |worst, d| if d.abs() > worst.abs() { d } else { worst });
+        let mut verdicts = Vec::new();
+        if place == 1 && rate == 1000 {
+            verdicts.push(format!("missing % {}", goals.at_most(100.0 - held, 0.1)));
+            verdicts.push(format!("drift % {}", goals.at_most(100.0 * drift.abs(), 0.01)));
+            verdicts.push(format!("core % {}", goals.at_most(core, 2.5)));
+        }
+        if place == 1 && rate == 100 {
+            verdicts.push(format!("x minimal {}", goals.at_most(ratio, 3.0)));
+        }
+        let name = NAMES[place];
+        println!(
+            "{rate:>4}   {name:<23}{held:>10.2}{:>10.4}{late:>14.0}{ratio:>12.2}{core:>14.2}   {}",
+            100.0 * drift,
+            verdicts.join(", ")
+        );
+    }
 }
 
 /// What was seen of one sampler.
@@ -62,6 +98,8 @@ struct Figures {
     late_us: Vec<f64>,
     samples: u64,
     expected: u64,
+    /// How far the samples of a lane move against the clock, as a part of the time.
+    drift: Vec<f64>,
     /// What the sampler itself counted as late.
     late_ticks: u64,
 }
@@ -85,7 +123,7 @@ fn print(rate: u64, figures: &[Figures; 3], goals: &mut Goals) {
 
 /// One sampler at a time, in turns.
 fn measure(period: u64, rounds: usize, windows: usize, window: u64) -> Result<[Figures; 3], Box<dyn Error>> {
-    let tree = Zones::write(3)?;
+    let tree = Zones::write(ZONES)?;
     let moving = Background::start(tree.movement()?, period);
     let mut figures: [Figures; 3] = Default::default();
     // once a second is too seldom for a third sampler that only informs
@@ -209,8 +247,15 @@ impl Lane {
         self.stamps.with(|stamps| {
             let (Some(first), Some(last)) = (stamps.first(), stamps.last()) else { return };
             figures.samples += stamps.len() as u64;
-            figures.expected += (last - first + period / 2) / period + 1;
-            figures.late_us.extend(lateness_us(stamps, period));
+            let periods = (last - first + period / 2) / period;
+            figures.expected += periods + 1;
+            let late = lateness_us(stamps, period);
+            let (begin, end) = late.split_at(late.len() / 2);
+            if last > first {
+                // by how much the usual sample of the second half is later than that of the first, half the time before
+                figures.drift.push(2e3 * (median(end) - median(begin)) / (last - first) as f64);
+            }
+            figures.late_us.extend(late);
         });
     }
 }

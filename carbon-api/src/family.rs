@@ -12,6 +12,7 @@ use crate::closed::Closed;
 use crate::domain::{DomainClass, Provenance};
 use crate::snapshot::WorkloadRow;
 use crate::units::{GramsPerKwh, JOULES_PER_KWH, Microjoules};
+use crate::usage::owner::Owner;
 use crate::usage::{Consumer, Consumers, Slot, WorkloadKind};
 
 /// Limits of the family.
@@ -85,6 +86,8 @@ struct Account {
     tally: Tally,
     /// Energy before the promotion: it stays in `other`.
     before: u64,
+    /// Whose its energy was; `None` before the first, mixed where it was not always the same.
+    owner: Option<Owner>,
     /// Which provenance its energy had last, so that a series that begins at zero does not claim another one.
     provenance: usize,
     /// Energy of the last minute, in six parts.
@@ -105,12 +108,18 @@ impl Account {
             state: State::Folded,
             tally: Tally::default(),
             before: 0,
+            owner: None,
             provenance: 0,
             recent: [0; 6],
             lead: 0,
             started_at: now,
             gone_at: None,
         }
+    }
+
+    /// Energy of an owner came to it.
+    fn own(&mut self, owner: Owner) {
+        self.owner = Some(self.owner.map_or(owner, |before| if before == owner { owner } else { Owner::Mixed }));
     }
 
     fn minute(&self) -> u64 {
@@ -201,6 +210,7 @@ impl Family {
                 continue;
             };
             account.recent[part] += share.energy;
+            account.own(consumers.get(share.slot).map_or(Owner::Unknown, |c| c.owner));
             account.provenance = index(share.provenance);
             let (kind, exported) = (account.kind, account.state == State::Exported);
             if exported {
@@ -278,6 +288,7 @@ impl Family {
                     kind,
                     workload: Arc::clone(name),
                     cgroup: account.and_then(|a| a.cgroup.clone()),
+                    uid: account.and_then(|a| a.owner?.uid()),
                     provenance,
                     energy,
                     carbon_g: tally.priced.then_some(tally.grams[i]),

@@ -24,7 +24,14 @@ fn interval(second: u64, shares: &[(Slot, u64)], idle: u64) -> Closed {
 }
 
 fn process(consumers: &mut Consumers, name: &str) -> Slot {
-    consumers.insert(Consumer { kind: WorkloadKind::Process, name: name.into(), cgroup: None, started_ns: None, quantum_ns: 1 })
+    consumers.insert(Consumer {
+        kind: WorkloadKind::Process,
+        name: name.into(),
+        cgroup: None,
+        owner: Owner::Unknown,
+        started_ns: None,
+        quantum_ns: 1,
+    })
 }
 
 fn rows(family: &Family) -> Vec<WorkloadRow> {

@@ -111,6 +111,14 @@ impl Intervals {
         }
     }
 
+    /// Takes other meters from here on; the open interval has to be closed before, or its energy would be nobody's. Consumers
+    /// and their CPU time go on.
+    pub fn rewire(&mut self, domains: &[DomainInfo], cover: Vec<usize>) {
+        let fresh = Self::new(domains, cover, self.policy, self.period_ns);
+        (self.domains, self.cover, self.supplies, self.bases) = (fresh.domains, fresh.cover, fresh.supplies, fresh.bases);
+        self.pending.clear();
+    }
+
     /// Indices of the domains whose sum is the host.
     pub fn cover(&self) -> &[usize] {
         &self.cover

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::cover::{HostCover, host_cover};
 use crate::domain::{DomainKind, test_domain as domain};
+use crate::usage::owner::Owner;
 use crate::usage::{Consumer, UsageRow, WorkloadKind};
 
 const S: u64 = 1_000_000_000;
@@ -24,7 +25,14 @@ impl Bench {
 
     fn consumer(&mut self, started_ns: Option<u64>) -> Slot {
         let name = "x:1".into();
-        self.consumers.insert(Consumer { kind: WorkloadKind::Process, name, cgroup: None, started_ns, quantum_ns: 1 })
+        self.consumers.insert(Consumer {
+            kind: WorkloadKind::Process,
+            name,
+            cgroup: None,
+            owner: Owner::Unknown,
+            started_ns,
+            quantum_ns: 1,
+        })
     }
 
     fn usage(&mut self, at_ns: u64, busy_ns: u64, rows: &[(Slot, u64)], gone: &[Slot]) -> Option<Closed> {

@@ -26,6 +26,7 @@ pub mod snapshot;
 pub mod stamp;
 pub mod units;
 pub mod usage;
+pub mod users;
 
 #[cfg(feature = "machine")]
 pub mod detect;

@@ -28,6 +28,8 @@ pub struct DomainEnergy {
     pub energy: Option<Microjoules>,
     /// It is a member of the cover.
     pub in_host: bool,
+    /// More than one wrap may lie between two readings: the energy is a lower bound.
+    pub lower_bound: bool,
 }
 
 /// The machine's energy, and one consumer's, between two marks.
@@ -301,6 +303,7 @@ pub(crate) fn summarise(probe: &Probe, sums: &[Sum], begun: Option<Mark>, last: 
                 info: Arc::clone(&infos[i]),
                 energy: (sums[i].metered_s > 0.0).then_some(Microjoules(sums[i].energy)),
                 in_host: probe.cover.contains(&i),
+                lower_bound: sums[i].ambiguous > 0,
             })
             .collect(),
         bound_j: members().map(|(info, _)| info.counter.max_power_w * seconds).sum(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fake_machine::{Fault, PlainTree, TrueMachine};
 
 use super::*;
-use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::rapl::RaplMeter;
 
 const S: u64 = 1_000_000_000;
 
@@ -34,7 +34,7 @@ impl Bench {
     fn new(machine: TrueMachine) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tree = PlainTree::write(dir.path(), &machine, 0).unwrap();
-        let (meter, report) = PowercapMeter::discover(&tree.sysfs(), &PowercapOptions::default());
+        let (meter, report) = RaplMeter::powercap(&tree.sysfs());
         let bank = Bank::new(vec![Box::new(meter.unwrap_or_else(|| panic!("{report:?}")))]);
         let host = |clock: &dyn Clock| {
             let at_ns = clock.stamp().boottime_ns;

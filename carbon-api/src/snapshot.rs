@@ -42,6 +42,8 @@ pub struct DomainRow {
     pub in_host: bool,
     /// It is a consuming component that no other one of the list contains.
     pub leaf: bool,
+    /// More than one wrap may lie between two of its readings: the energy is a lower bound.
+    pub lower_bound: bool,
 }
 
 /// One series of the workload family; each microjoule is in exactly one.
@@ -53,6 +55,8 @@ pub struct WorkloadRow {
     pub workload: Arc<str>,
     /// The cgroup that it sits in, where known.
     pub cgroup: Option<Arc<str>>,
+    /// The user whose all of it is; `None` where it is several users' or nobody's.
+    pub uid: Option<u32>,
     /// Attributed or modelled.
     pub provenance: Provenance,
     /// Energy of the series since its birth.
@@ -69,6 +73,23 @@ pub struct WorkloadRow {
     pub started_at: Timestamp,
     /// When the consumer ended, where it did.
     pub gone_at: Option<Timestamp>,
+}
+
+/// What one user's processes used since the start, those that ended included; energy of groups of several users is in no row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRow {
+    /// The user id.
+    pub uid: u32,
+    /// Attributed or modelled.
+    pub provenance: Provenance,
+    /// Energy since the start.
+    pub energy: Microjoules,
+    /// Grams of that energy; `None` where no interval had an intensity.
+    pub carbon_g: Option<f64>,
+    /// Mean power of the last closed interval, in watts.
+    pub power_w: f64,
+    /// CPU time since the start, in seconds.
+    pub cpu_s: f64,
 }
 
 /// Grams since the start.
@@ -136,6 +157,8 @@ pub struct Snapshot {
     pub since: Timestamp,
     /// The end of the last closed interval.
     pub until: Timestamp,
+    /// The same instant on the boot-time clock, in nanoseconds: it goes on where the wall clock is set.
+    pub until_ns: u64,
     /// True from the first closed interval.
     pub ready: bool,
     /// The sampling period, in seconds.
@@ -152,6 +175,8 @@ pub struct Snapshot {
     pub domains: Vec<DomainRow>,
     /// The workload family.
     pub workloads: Vec<WorkloadRow>,
+    /// What each user used, by user id: a cut of the family, without what is not surely one user's.
+    pub users: Vec<UserRow>,
     /// Consumers with a series, and those folded into `other`.
     pub series: (usize, usize),
     /// The word for the idle policy.
@@ -185,6 +210,7 @@ impl Snapshot {
             sequence: 0,
             since,
             until: since,
+            until_ns: 0,
             ready: false,
             period_s,
             interval_s: 0.0,
@@ -193,6 +219,7 @@ impl Snapshot {
             coverage: 1.0,
             domains: Vec::new(),
             workloads: Vec::new(),
+            users: Vec::new(),
             series: (0, 0),
             idle_policy: "separate",
             carbon: CarbonRow::default(),

@@ -1,7 +1,7 @@
 //! In the steady state a sample of the host allocates nothing.
 
 use carbon_api::bank::{Bank, Observed};
-use carbon_api::meter::powercap::{PowercapMeter, PowercapOptions};
+use carbon_api::meter::rapl::RaplMeter;
 use carbon_api::system::SystemClock;
 use fake_machine::{PlainTree, TrueMachine};
 
@@ -18,7 +18,7 @@ fn a_thousand_samples_allocate_nothing() {
     let machine = TrueMachine::builder().cpus(2).package(0, 40.0).core(30.0).dram(5.0).build().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let mut tree = PlainTree::write(directory.path(), &machine, 0).unwrap();
-    let (meter, report) = PowercapMeter::discover(&tree.sysfs(), &PowercapOptions::default());
+    let (meter, report) = RaplMeter::powercap(&tree.sysfs());
     let mut bank = Bank::new(vec![Box::new(meter.expect(&report.detail))]);
     bank.read(&SystemClock);
     let (mut asked, mut joules) = (0, 0);

@@ -107,6 +107,7 @@ fn snapshot(series: usize) -> Snapshot {
         kind: WorkloadKind::Process,
         workload: format!("systemd-worker:{}", 1000 + at).into(),
         cgroup: None,
+        uid: None,
         provenance: Provenance::Attributed,
         energy: Microjoules(123_456_789 + at as u64 * 37_777),
         carbon_g: None,

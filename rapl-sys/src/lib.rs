@@ -1,19 +1,31 @@
-//! Raw RAPL energy counters of Linux: zones, units, ranges. No policy: what a fall of a counter means is for the caller.
-//!
-//! This stage reads the powercap tree (`/sys/class/powercap`), which the kernel fills from MSR, MMIO or TPMI registers.
-//!
-//! ```no_run
-//! let zones = rapl_sys::powercap::discover(std::path::Path::new("/sys"))?;
-//! for found in zones {
-//!     println!("{}: {:?}", found.identity, found.zone.map(|z| z.read_uj()));
-//! }
-//! # Ok::<(), rapl_sys::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
-mod error;
+pub mod choose;
+pub mod domain;
 pub mod identity;
+#[cfg(feature = "msr")]
+pub mod msr;
+#[cfg(feature = "perf")]
+pub mod perf;
 pub mod powercap;
-mod text;
+pub mod processor;
+pub mod quirks;
+pub mod scale;
+pub mod text;
+pub mod topology;
+pub mod twins;
 
+mod backends;
+mod epoch;
+mod error;
+#[cfg(test)]
+mod fake;
+
+pub use choose::{Choice, Listed, Options, Tried, open};
+pub use domain::{Backend, Counter, Counting, Domain};
+pub use epoch::Epoch;
 pub use error::Error;
 pub use identity::{Identity, Kind};
+pub use processor::{Processor, Vendor};
+pub use scale::Scale;
+pub use topology::Topology;

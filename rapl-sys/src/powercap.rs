@@ -7,9 +7,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::domain::{Counter, Counting, Domain, name_apart};
 use crate::identity::Identity;
-use crate::text;
-use crate::{Error, Kind};
+use crate::{Epoch, Error, Kind, Processor, Scale, quirks, text};
 
 /// Where the control types lie below the root of sysfs.
 const CLASS: &str = "class/powercap";
@@ -88,6 +88,64 @@ pub fn discover(sysfs: &Path) -> Result<Vec<Found>, Error> {
         found.push(inspect(folder, parent, &found, rank));
     }
     Ok(found)
+}
+
+/// The same zones as [`discover`] finds them, as domains of the common tree.
+///
+/// On AMD and Hygon the zone `core` shows the register of one core, the one that the kernel reads for the package.
+///
+/// # Errors
+/// As [`discover`].
+pub fn domains(sysfs: &Path, processor: &Processor) -> Result<Vec<Domain>, Error> {
+    let epoch = Epoch::new();
+    let mut domains: Vec<Domain> = discover(sysfs)?.into_iter().map(|found| found.into_domain(processor, epoch)).collect();
+    name_apart(&mut domains);
+    Ok(domains)
+}
+
+impl Found {
+    fn into_domain(self, processor: &Processor, epoch: Epoch) -> Domain {
+        let Self { identity, path, parent, duplicate_of, range_uj, max_power_w, zone } = self;
+        let unit = unit_nj(range_uj).map(|nj| nj as f64 / 1e9);
+        let resolution_j = unit.unwrap_or_else(|| Scale::from_esu(quirks::usual_esu(processor, identity.kind)).joules());
+        let counter = zone.map(|zone| Box::new(Held { zone, folder: path.clone(), epoch }) as Box<dyn Counter>);
+        let counting = Counting::Microjoules { range_uj };
+        let name = identity.to_string();
+        Domain { identity, name, path, parent, duplicate_of, counting, resolution_j, max_power_w, counter }
+    }
+}
+
+/// A zone with what opens it again.
+#[derive(Debug)]
+struct Held {
+    zone: Zone,
+    folder: PathBuf,
+    epoch: Epoch,
+}
+
+impl Counter for Held {
+    fn read(&mut self) -> Result<u64, Error> {
+        self.zone.read_uj()
+    }
+
+    fn reopen(&mut self) -> Result<(), Error> {
+        self.zone = Zone::open(&self.folder)?;
+        Ok(())
+    }
+
+    /// A reopened zone goes on: its counter lives in hardware.
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+}
+
+/// Nanojoules of one count, where the range is that of a 32-bit register: `range_uj = unit_nj * (2^32 - 1) / 1000`.
+///
+/// `None` for other ranges (2^37 - 1 on Atom) and for 0.
+pub fn unit_nj(range_uj: u64) -> Option<u64> {
+    const COUNTS: u128 = u32::MAX as u128;
+    let unit = (u128::from(range_uj) * 1000 + COUNTS / 2) / COUNTS;
+    (unit > 0 && unit * COUNTS / 1000 == range_uj.into()).then(|| u64::try_from(unit).ok())?
 }
 
 fn inspect(folder: PathBuf, parent: Option<usize>, found: &[Found], rank: usize) -> Found {
@@ -216,6 +274,36 @@ mod tests {
         let found = discover(dir.path()).unwrap();
         assert_eq!(found[0].zone.as_ref().unwrap_err().errno(), Some(2));
         assert!(matches!(found[1].zone, Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_range_tells_the_unit() {
+        assert_eq!(unit_nj(INTEL), Some(61_035));
+        assert_eq!(unit_nj(65_532_610_987), Some(15_258));
+        assert_eq!(unit_nj(65_712_999_613), Some(15_300));
+        assert_eq!(unit_nj(4_294_967_295_000_000), Some(1_000_000_000), "the platform of Sapphire Rapids");
+        assert_eq!((unit_nj((1 << 37) - 1), unit_nj(0), unit_nj(999_999)), (None, None, None));
+        let _ = unit_nj(u64::MAX);
+    }
+
+    #[test]
+    fn a_zone_goes_on_after_it_was_opened_anew() {
+        let dir = tree(&[
+            ("intel-rapl/intel-rapl:0", "package-0", INTEL),
+            ("intel-rapl/intel-rapl:0/intel-rapl:0:0", "dram", 65_712_999_613),
+            ("intel-rapl-mmio/intel-rapl-mmio:0", "package-0", INTEL),
+        ]);
+        let mut domains = domains(dir.path(), &Processor::default()).unwrap();
+        let names: Vec<_> = domains.iter().map(|d| (d.name.as_str(), d.contained_in(), d.parent)).collect();
+        assert_eq!(names, [("package-0", None, None), ("package-0@intel-rapl-mmio:0", None, None), ("dram-0", None, Some(0))]);
+        assert!((domains[2].resolution_j - 15.3e-6).abs() < 1e-12);
+        let counter = domains[0].counter.as_mut().unwrap();
+        let before = (counter.read().unwrap(), counter.epoch());
+        counter.reopen().unwrap();
+        assert_eq!((counter.read().unwrap(), counter.epoch()), before);
+        fs::remove_file(dir.path().join(CLASS).join("intel-rapl:0/energy_uj")).unwrap();
+        assert!(counter.reopen().unwrap_err().is_gone());
+        assert_eq!(counter.read().unwrap(), before.0, "the old file is kept where no new one opens");
     }
 
     #[test]

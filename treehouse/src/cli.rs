@@ -17,7 +17,7 @@ Examples:
 Exit status: 0 success; 2 bad usage, configuration or input; 3 nothing to answer with; `run` passes the command's own on.";
 
 /// Watts and grams of this machine and of what runs on it.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "treehouse", version, about, after_help = EXAMPLES, max_term_width = 110)]
 pub(crate) struct Cli {
     /// Configuration file (TOML); default: treehouse/config.toml in the XDG configuration folder, where there is one
@@ -68,7 +68,7 @@ pub(crate) enum Format {
 }
 
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Every source tried: what answers, what contains what, and what to do where one does not
     Sources,
@@ -91,7 +91,7 @@ pub(crate) enum Verb {
 }
 
 /// Options of `run`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct RunOptions {
     /// How often to run the command; the report then gives median, minimum and maximum
     #[arg(short = 'n', long = "runs", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -114,11 +114,15 @@ pub(crate) struct RunOptions {
 }
 
 /// Options of `serve`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ServeOptions {
     /// Address to listen on
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
+    /// Unix socket for callers of this machine, who see their own energy there: a path, `off`, or `auto` (default):
+    /// treehouse.sock in the state folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<String>,
     /// Listen on an address that others can reach, without TLS or a token
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -131,7 +135,7 @@ pub(crate) struct ServeOptions {
 }
 
 /// Options of `record`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct RecordOptions {
     /// An empty folder, or a new one
     #[arg(value_name = "DIR")]
@@ -160,7 +164,7 @@ fn period(text: &str) -> Result<Duration, String> {
 }
 
 /// Options of `decide`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct DecideOptions {
     /// Which policy
     pub(crate) policy: String,

@@ -34,11 +34,22 @@ pub(crate) struct Serve {
     pub(crate) listen: String,
     /// Whether anybody may read the coarsened figures over TCP.
     pub(crate) public_metrics: bool,
+    /// Unix socket: a path, `auto` (`treehouse.sock` in the state folder) or `off`.
+    pub(crate) socket: String,
+    /// Group whose members see every figure over the socket, to the microjoule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trusted_group: Option<String>,
+    /// File of a token whose bearer sees every figure, to the microjoule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) raw_token_file: Option<PathBuf>,
+    /// Least seconds between two new values: not below 0.1 for the trusted group, and not below 1 for those without a privilege.
+    pub(crate) unprivileged_min_interval_s: f64,
 }
 
 /// The meters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub(crate) struct Meter {
     /// Whether the model may stand in for a meter.
     pub(crate) model: bool,
@@ -46,11 +57,31 @@ pub(crate) struct Meter {
     pub(crate) host_cover: HostCover,
     /// What lies inside what where the machine does not tell: `"odpm/VSYS" = ["odpm/L1"]`.
     pub(crate) contains: Containment,
+    /// Ways to RAPL, in order of preference.
+    pub(crate) rapl: Vec<RaplWay>,
+    /// Whether the processor's registers may be read where nothing better opens.
+    pub(crate) msr: bool,
+    /// Whether the registers of a virtual machine are believed.
+    pub(crate) msr_in_guest: bool,
+    /// Whether single cores are read where each has a counter (AMD).
+    pub(crate) rapl_cores: bool,
     /// Relative accuracy of RAPL, 0 to 1.
     pub(crate) accuracy: f64,
     /// The most that one domain can draw, in watts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_power_w: Option<f64>,
+}
+
+/// A way to RAPL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RaplWay {
+    /// The kernel's perf events.
+    Perf,
+    /// The powercap tree.
+    Powercap,
+    /// The processor's registers; only with `msr = true`.
+    Msr,
 }
 
 /// Who used it.
@@ -151,13 +182,30 @@ pub(crate) struct Otlp {
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:9464".into(), public_metrics: true }
+        Self {
+            listen: "127.0.0.1:9464".into(),
+            public_metrics: true,
+            socket: "auto".into(),
+            trusted_group: None,
+            raw_token_file: None,
+            unprivileged_min_interval_s: 1.0,
+        }
     }
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { model: true, host_cover: HostCover::Auto, contains: Containment::new(), accuracy: 0.05, max_power_w: None }
+        Self {
+            model: true,
+            host_cover: HostCover::Auto,
+            contains: Containment::new(),
+            rapl: vec![RaplWay::Perf, RaplWay::Powercap, RaplWay::Msr],
+            msr: false,
+            msr_in_guest: false,
+            rapl_cores: false,
+            accuracy: 0.05,
+            max_power_w: None,
+        }
     }
 }
 
@@ -228,6 +276,8 @@ impl Config {
     /// A configuration with every key set, to know all keys from.
     fn complete() -> Self {
         let mut config = Self::default();
+        config.serve.trusted_group = Some(String::new());
+        config.serve.raw_token_file = Some(PathBuf::new());
         config.meter.max_power_w = Some(1000.0);
         config.grid.zone = Some(String::new());
         config.grid.intensity = Some(0.0);

@@ -8,11 +8,11 @@ use carbon_api::detect::{Machine, Options};
 use carbon_api::grid::IntensityProvider;
 use carbon_api::grid::fixed::FixedGrid;
 use carbon_api::grid::table::StaticGrid;
-use carbon_api::meter::powercap::PowercapOptions;
+use carbon_api::meter::rapl::{Backend, RaplOptions};
 use carbon_api::meter::replay::Recording;
 
 use crate::cli::Cli;
-use crate::config::{Config, EmbodiedSource, View};
+use crate::config::{Config, EmbodiedSource, RaplWay, View};
 use crate::failure::Failure;
 
 /// Seconds of a year of 365 days, as the table of expected lives counts them.
@@ -29,7 +29,23 @@ pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
         group_rows: config.attribution.view == View::Auto,
         cover: config.meter.host_cover.clone(),
         contains: config.meter.contains.clone(),
-        powercap: PowercapOptions { accuracy: config.meter.accuracy, max_power_w: config.meter.max_power_w, twin_dies: false },
+        rapl: RaplOptions {
+            accuracy: config.meter.accuracy,
+            max_power_w: config.meter.max_power_w,
+            order: config.meter.rapl.iter().map(|&way| backend(way)).collect(),
+            msr: config.meter.msr,
+            msr_in_guest: config.meter.msr_in_guest,
+            cores: config.meter.rapl_cores,
+        },
+        dev: default.dev,
+    }
+}
+
+const fn backend(way: RaplWay) -> Backend {
+    match way {
+        RaplWay::Perf => Backend::Perf,
+        RaplWay::Powercap => Backend::Powercap,
+        RaplWay::Msr => Backend::Msr,
     }
 }
 

@@ -8,14 +8,14 @@ use std::time::Duration;
 use carbon_api::bank::Bank;
 use carbon_api::detect::own_cpu_ns;
 use carbon_api::grid::table::StaticGrid;
-use carbon_api::meter::powercap::{PowercapMeter, PowercapOptions};
+use carbon_api::meter::rapl::RaplMeter;
 use carbon_api::monitor::{Parts, Sampler, Settings};
 use carbon_api::stamp::Clock;
 use carbon_api::usage::UsageSource;
 
 /// The meters below a root of sysfs, as the program wires them.
 pub(crate) fn bank(sysfs: &Path) -> Result<Bank, Box<dyn Error>> {
-    let (meter, report) = PowercapMeter::discover(sysfs, &PowercapOptions::default());
+    let (meter, report) = RaplMeter::powercap(sysfs);
     let meter = meter.ok_or_else(|| format!("no meter: {}", report.detail))?;
     Ok(Bank::new(vec![Box::new(meter)]))
 }

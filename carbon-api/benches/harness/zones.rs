@@ -20,6 +20,7 @@ impl Zones {
         let builder = TrueMachine::builder().cpus(2);
         let machine = match zones {
             3 => builder.package(0, 40.0).core(30.0).dram(5.0).build()?,
+            4 => builder.package(0, 40.0).core(30.0).uncore(2.0).dram(5.0).build()?,
             8 => {
                 let first = builder.package(0, 40.0).core(30.0).uncore(2.0).dram(5.0);
                 first.package(1, 40.0).core(30.0).uncore(2.0).dram(5.0).build()?

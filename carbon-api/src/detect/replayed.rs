@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Machine, Options, SourceReport, Status};
+use super::{Machine, Options};
 use crate::bank::Bank;
 use crate::cover::host_cover;
 use crate::domain::DomainInfo;
 use crate::error::ReadError;
-use crate::meter::DomainReport;
 use crate::meter::replay::{Playback, RecordedSource, Recording, ReplayClock, ReplayHost, model};
+use crate::meter::{DomainReport, SourceReport, Status};
 use crate::probe::HostReader;
 use crate::stamp::Clock;
 use crate::system::SystemClock;

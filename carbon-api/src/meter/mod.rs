@@ -10,12 +10,18 @@ use crate::domain::DomainInfo;
 use crate::error::ReadError;
 use crate::stamp::Clock;
 
+#[cfg(feature = "meter-battery")]
+pub mod battery;
 #[cfg(feature = "meter-model")]
 pub mod model;
+#[cfg(feature = "meter-odpm")]
+pub mod odpm;
 #[cfg(feature = "system")]
 pub mod poller;
-#[cfg(feature = "meter-powercap")]
-pub mod powercap;
+#[cfg(feature = "meter-power-profile")]
+pub mod power_profile;
+#[cfg(feature = "meter-rapl")]
+pub mod rapl;
 #[cfg(feature = "meter-replay")]
 pub mod replay;
 

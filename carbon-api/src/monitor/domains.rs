@@ -13,6 +13,10 @@ use crate::stamp::Stamp;
 pub(super) struct DomainState {
     /// Energy of closed intervals, in microjoules.
     pub(super) closed: u64,
+    /// The part of it that is the host's: closed while this was a member of the cover.
+    pub(super) host: u64,
+    /// When it was first read by the meters in force; `None` for one that they do not have.
+    pub(super) since: Option<Stamp>,
     /// Energy of the interval that is open.
     pub(super) open: u64,
     /// What several wraps in one interval may have hidden, in microjoules.
@@ -42,6 +46,7 @@ pub(super) struct Tick {
 /// Turns what a domain did into its part of the interval, and keeps account of what went wrong.
 pub(super) fn take(observed: &Observed, now: Tick, info: &DomainInfo, state: &mut DomainState, faults: &mut Faults) -> Reading {
     let Tick { at, utc, seconds } = now;
+    state.since.get_or_insert(at);
     let since = state.last_good;
     let outcome = match observed {
         Observed::Failed(error) => {
@@ -81,6 +86,8 @@ pub(super) fn take(observed: &Observed, now: Tick, info: &DomainInfo, state: &mu
     let (reason, reset) = match outcome {
         Outcome::Reset(reason) => (GapReason::Reset, Some(*reason)),
         Outcome::Gap(reason) => (*reason, None),
+        // a first reading of a domain that was read before: other meters have taken over
+        Outcome::First if since.is_some() => (GapReason::Epoch, None),
         Outcome::First | Outcome::Delta(_) | Outcome::Wrapped(_) => return Reading::Restart,
     };
     let impossible = matches!(reason, GapReason::Reset | GapReason::Implausible);

@@ -4,8 +4,8 @@
 //! absolute deadlines, counts late ticks, and stops when told to.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::io::Errno;
@@ -14,21 +14,31 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 pub use sampler::{Parts, Sampler, Settings};
 
+use crate::bank::Bank;
+use crate::cover::HostCover;
 use crate::snapshot::SnapshotCell;
 use crate::system::nanoseconds;
 
 mod domains;
 mod faults;
+mod platform;
 mod sampler;
 
-/// What the thread finds in its stop word: to go on, or to stop.
+/// What the thread finds in its word: to go on, to stop, or to take other meters.
 const GOES_ON: u32 = 0;
 const STOPS: u32 = 1;
+const REWIRES: u32 = 2;
+
+/// Ticks that a loop which overslept makes up for, one right after the other; beyond them they are left out, and counted.
+const CATCH_UP: u64 = 10;
+
+/// Meters that wait to be taken, and what makes the host of them.
+type Mailbox = Arc<Mutex<Option<(Bank, HostCover)>>>;
 
 /// The thread that measures; dropped or stopped, it closes the open interval and writes the last batch.
-#[derive(Debug)]
 pub struct Monitor {
     stop: Arc<AtomicU32>,
+    meters: Mailbox,
     cell: Arc<SnapshotCell>,
     thread: Option<JoinHandle<Sampler>>,
 }
@@ -41,8 +51,15 @@ impl Monitor {
     pub fn start(sampler: Sampler) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicU32::new(GOES_ON));
         let (told, cell) = (Arc::clone(&stop), sampler.cell());
-        let thread = std::thread::Builder::new().name("monitor".into()).spawn(move || run(sampler, &told))?;
-        Ok(Self { stop, cell, thread: Some(thread) })
+        let meters = Mailbox::default();
+        let given = Arc::clone(&meters);
+        let thread = std::thread::Builder::new().name("monitor".into()).spawn(move || run(sampler, &told, &given))?;
+        Ok(Self { stop, meters, cell, thread: Some(thread) })
+    }
+
+    /// For whoever may hand over other meters while the loop runs.
+    pub fn handle(&self) -> Handle {
+        Handle { stop: Arc::clone(&self.stop), meters: Arc::clone(&self.meters) }
     }
 
     /// Where the snapshots are.
@@ -67,30 +84,73 @@ impl Monitor {
     }
 }
 
+/// Hands other meters to a loop that runs; clones are the same.
+#[derive(Clone)]
+pub struct Handle {
+    stop: Arc<AtomicU32>,
+    meters: Mailbox,
+}
+
+impl Handle {
+    /// Hands over other meters; the loop takes them at once, and each of their counters starts a new epoch.
+    pub fn rewire(&self, bank: Bank, cover: HostCover) {
+        *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = Some((bank, cover));
+        if self.stop.compare_exchange(GOES_ON, REWIRES, Ordering::Release, Ordering::Relaxed).is_ok() {
+            let _ = futex::wake(&self.stop, futex::Flags::PRIVATE, 1);
+        }
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
 impl Drop for Monitor {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-fn run(mut sampler: Sampler, stop: &AtomicU32) -> Sampler {
-    let period = u64::try_from(sampler.period().as_nanos()).unwrap_or(u64::MAX).max(100_000);
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Monitor").field("is_running", &self.is_running()).finish_non_exhaustive()
+    }
+}
+
+fn run(mut sampler: Sampler, stop: &AtomicU32, meters: &Mailbox) -> Sampler {
+    let mut period = period_of(&sampler);
     // a timer that may be late by 50 us (the kernel's default slack) is late at every tick
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     let now = || nanoseconds(clock_gettime(ClockId::Monotonic));
     let mut due = now();
-    while stop.load(Ordering::Relaxed) == GOES_ON {
-        sampler.tick();
+    while stop.load(Ordering::Relaxed) != STOPS {
+        if stop.compare_exchange(REWIRES, GOES_ON, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            let given = meters.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some((bank, cover)) = given {
+                sampler.rewire(bank, cover);
+                period = period_of(&sampler);
+            }
+        } else {
+            sampler.tick();
+        }
         due += period;
         let at = now();
         if at > due {
             let missed = (at - due) / period + 1;
-            sampler.count_late(missed);
-            due += missed * period;
+            // a counter is read a little late rather than not at all
+            let left_out = if missed > CATCH_UP { missed } else { 0 };
+            sampler.count_late(left_out.max(1));
+            due += left_out * period;
         }
         sleep_until(due, stop);
     }
     sampler
+}
+
+fn period_of(sampler: &Sampler) -> u64 {
+    u64::try_from(sampler.period().as_nanos()).unwrap_or(u64::MAX).max(100_000)
 }
 
 /// Sleeps until an absolute instant of `CLOCK_MONOTONIC`, as `clock_nanosleep` does; a stop ends it at once.

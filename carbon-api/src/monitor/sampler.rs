@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::domains::{DomainState, Tick, take};
 use super::faults::Faults;
+use super::platform::PlatformWatch;
 use crate::attribution::IdlePolicy;
 use crate::bank::Bank;
 use crate::carbon::EmbodiedModel;
 use crate::closed::{Closed, Reading};
 use crate::cover::{HostCover, host_cover, leaves};
-use crate::domain::DomainInfo;
+use crate::domain::{DomainInfo, Provenance, Source};
 use crate::family::{Booking, Family, FamilySettings};
 use crate::grid::{Intensity, IntensityProvider};
 use crate::intervals::Intervals;
@@ -20,6 +21,7 @@ use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::stamp::{Clock, Stamp};
 use crate::units::{GramsPerKwh, Microjoules};
 use crate::usage::{Consumers, UsagePass, UsageSource};
+use crate::users::Users;
 
 #[cfg(feature = "ledger")]
 use crate::ledger::{Batch, SlotKey, SlotValue, writer::Writer};
@@ -78,9 +80,11 @@ pub struct Sampler {
     settings: Settings,
     intervals: Intervals,
     family: Family,
+    users: Users,
     consumers: Consumers,
     pass: UsagePass,
     faults: Faults,
+    platform: PlatformWatch,
     readings: Vec<Reading>,
     infos: Vec<Arc<DomainInfo>>,
     domains: Vec<DomainState>,
@@ -94,7 +98,8 @@ pub struct Sampler {
     intensity: Option<Intensity>,
     before_intensity: Option<(GramsPerKwh, Timestamp)>,
     grid_changes: u64,
-    coarse: Vec<u64>,
+    /// The coarse host so far, by method and provenance.
+    coarse: Vec<(Source, Provenance, u64)>,
     operational_g: f64,
     unpriced: u64,
     own_cpu: u64,
@@ -130,9 +135,11 @@ impl Sampler {
             leaves: leaves(&domains, &cover),
             intervals: Intervals::new(&domains, cover, settings.idle_policy, period_ns),
             family: Family::new(settings.family, utc),
+            users: Users::default(),
             consumers: Consumers::default(),
             pass: UsagePass::default(),
             faults: Faults::default(),
+            platform: PlatformWatch::default(),
             readings: Vec::with_capacity(domains.len()),
             infos: parts.bank.domains().to_vec(),
             domains: vec![DomainState::default(); domains.len()],
@@ -229,6 +236,7 @@ impl Sampler {
                 #[cfg(not(feature = "ledger"))]
                 let _ = booking;
             });
+            self.users.close(closed, &self.consumers, intensity);
             let energy = closed.energy();
             match intensity {
                 Some(i) => self.operational_g += i.price::<()>(Microjoules(energy).joules()).value(),
@@ -245,6 +253,7 @@ impl Sampler {
                 self.batch.until = self.utc;
             }
             self.close_domains();
+            self.platform.look(&self.infos, &self.domains, self.intervals.cover(), self.until.0);
         } else if !self.ready {
             self.own_cpu = (self.parts.own_cpu)();
         }
@@ -254,10 +263,43 @@ impl Sampler {
         }
     }
 
+    /// Takes other meters from here on: the open interval is closed, and every counter starts a new epoch. What was counted
+    /// stays: no figure falls, and a domain that the new meters do not have stands still.
+    pub fn rewire(&mut self, bank: Bank, cover: HostCover) {
+        self.read_usage();
+        self.settings.cover = cover;
+        let domains = bank.domain_list();
+        let cover = host_cover(&domains, &self.settings.cover);
+        self.leaves = leaves(&domains, &cover);
+        self.intervals.rewire(&domains, cover);
+        let old = std::mem::replace(&mut self.infos, bank.domains().to_vec());
+        let mut states = vec![DomainState::default(); domains.len()];
+        for (info, state) in old.into_iter().zip(std::mem::take(&mut self.domains)) {
+            let same = |i: &Arc<DomainInfo>| i.source == info.source && i.name == info.name;
+            let state = DomainState { since: None, power_w: None, metered_s: 0.0, still_s: 0.0, ..state };
+            match self.infos[..domains.len()].iter().position(same) {
+                Some(place) => states[place] = state,
+                None if state.closed > 0 => {
+                    self.infos.push(info);
+                    states.push(DomainState { failing: None, ..state });
+                }
+                None => {}
+            }
+        }
+        self.domains = states;
+        self.platform = PlatformWatch::default();
+        self.parts.bank = bank;
+        self.read_meters();
+        self.publish();
+    }
+
     fn close_domains(&mut self) {
-        for state in &mut self.domains {
+        for (i, state) in self.domains.iter_mut().enumerate() {
             let energy = std::mem::take(&mut state.open);
             state.closed += energy;
+            if self.intervals.cover().contains(&i) {
+                state.host += energy;
+            }
             let fails = state.failing.is_some();
             let seconds = std::mem::take(&mut state.open_s);
             state.metered_s += seconds;

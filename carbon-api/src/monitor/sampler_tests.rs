@@ -7,7 +7,7 @@ use fake_machine::{Fault, PlainTree, Process, TrueMachine, Units};
 
 use super::*;
 use crate::grid::Point;
-use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::rapl::RaplMeter;
 use crate::usage::{WorkloadKind, host::HostUsage, placement::GroupRows, process::ProcessUsage};
 
 const S: u64 = 1_000_000_000;
@@ -87,7 +87,7 @@ impl Bench {
 }
 
 fn parts(tree: &PlainTree, clock: HandClock, ledger: Option<Writer>) -> Parts {
-    let (meter, report) = PowercapMeter::discover(&tree.sysfs(), &PowercapOptions::default());
+    let (meter, report) = RaplMeter::powercap(&tree.sysfs());
     let meter = meter.unwrap_or_else(|| panic!("{report:?}"));
     let host = HostUsage::open(&tree.procfs(), Path::new("/nonexistent")).unwrap();
     let processes = ProcessUsage::open(&tree.procfs(), GroupRows::default()).unwrap();
@@ -120,6 +120,30 @@ fn forty_watts_are_forty_joules_a_second() {
     assert_eq!((s.coverage, s.gaps.len()), (1.0, 0));
     assert_eq!(s.host[0].provenance.name(), "measured");
     assert_eq!(s.domains.iter().filter(|d| d.in_host).count(), 1, "package contains core");
+}
+
+#[test]
+fn other_meters_start_an_epoch_and_no_counter_falls() {
+    let mut b = Bench::new(machine().core_share(0.75).build().unwrap());
+    b.run(11);
+    let before = b.snapshot();
+    let again = RaplMeter::powercap(&b.tree.sysfs()).0.unwrap();
+    b.sampler.rewire(Bank::new(vec![Box::new(again)]), HostCover::Auto);
+    b.run(10);
+    let s = b.snapshot();
+    assert!(s.host_energy() > before.host_energy());
+    // the rewire falls on a tick: nothing lies between the last reading of the old and the first of the new meters
+    assert!(s.host_energy().0.abs_diff(b.truth()) <= 124, "{} against {}", s.host_energy().0, b.truth());
+    assert_eq!(s.gaps.iter().filter(|g| g.reason.name() == "epoch").count(), s.domains.len(), "each domain says so");
+    assert!(s.coverage > 0.99);
+    // meters that are gone keep what they counted, and stay in the host's sum
+    b.sampler.rewire(Bank::new(Vec::new()), HostCover::Auto);
+    b.run(3);
+    let gone = b.snapshot();
+    assert!(gone.host_energy() >= s.host_energy());
+    assert_eq!(gone.domains.len(), s.domains.len());
+    assert!(gone.domains.iter().all(|d| !d.in_host && d.power_w.is_none()));
+    assert_eq!(gone.domains.iter().filter(|d| d.leaf).count(), 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::bench::powercap;
 use crate::meter::Meter;
-use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::rapl::RaplMeter;
 
 #[test]
 fn every_die_is_read_and_an_unknown_name_hides_none() {
@@ -16,7 +16,7 @@ fn every_die_is_read_and_an_unknown_name_hides_none() {
             ("intel-rapl:2", "package-zero", 8),
         ],
     );
-    let (meter, report) = PowercapMeter::discover(dir.path(), &PowercapOptions::default());
+    let (meter, report) = RaplMeter::powercap(dir.path());
     let meter = meter.unwrap();
     let devices: Vec<(&str, &str)> = meter.domains().iter().map(|d| (&*d.name, &*d.device)).collect();
     assert_eq!(devices[..2], [("package-0-die-0", "socket0-die0"), ("package-0-die-1", "socket0-die1")]);

@@ -10,7 +10,7 @@ use crate::domain::{DomainInfo, DomainKind, Source};
 use crate::error::ReadError;
 use crate::integrator::PowerIntegrator;
 use crate::meter::Meter;
-use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::rapl::RaplMeter;
 use crate::stamp::Clock;
 
 /// A counter that is renewed now and then, and counts in steps.
@@ -161,7 +161,7 @@ proptest! {
         let machine = TrueMachine::builder().default_units(units).package(0, f64::from(watts)).wraps_at(5 * S).build().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut tree = PlainTree::write(dir.path(), &machine, 0).unwrap();
-        let (meter, _) = PowercapMeter::discover(&tree.sysfs(), &PowercapOptions::default());
+        let (meter, _) = RaplMeter::powercap(&tree.sysfs());
         let mut bank = Bank::new(vec![Box::new(meter.unwrap())]);
         let unit_j = bank.domains()[0].counter.resolution_j.max(1e-6);
         let clock = Clockwork::default();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::container::container_id;
+use super::owner::Owner;
 use super::placement::GroupRows;
 use super::{Consumer, Consumers, Slot, UsagePass, UsageRow, UsageSource, WorkloadKind};
 use crate::error::ReadError;
@@ -47,6 +48,7 @@ struct Group {
     file: KernelFile,
     parent: Option<usize>,
     slot: Option<Slot>,
+    owner: Owner,
     is_container: bool,
     /// Subtree, cumulative nanoseconds.
     subtree: u64,
@@ -139,6 +141,7 @@ impl CgroupUsage {
                 file,
                 parent: None,
                 slot: None,
+                owner: Owner::Unknown,
                 is_container,
                 subtree: 0,
                 removed: 0,
@@ -217,12 +220,23 @@ impl UsageSource for CgroupUsage {
                 pass.gone.extend(group.slot.take());
                 continue;
             }
+            let members = match self.version {
+                Version::V1 => consumers.owners.of_v1(&group.path),
+                Version::V2 => consumers.owners.of_v2(&group.path),
+            };
+            // once it was several users' it stays so: what each of them used in it is one counter
+            group.owner = group.owner.join(members);
+            if let Some(slot) = group.slot {
+                consumers.set_owner(slot, group.owner);
+            }
+            let owner = group.owner;
             let slot = *group.slot.get_or_insert_with(|| {
                 let id = container_id(&group.path).filter(|_| group.is_container);
                 consumers.insert(Consumer {
                     kind: if id.is_some() { WorkloadKind::Container } else { WorkloadKind::Cgroup },
                     name: id.map_or_else(|| Arc::clone(&group.path), Into::into),
                     cgroup: Some(Arc::clone(&group.path)),
+                    owner,
                     // a group that was not there at the walk before has used nothing until then
                     started_ns: before.filter(|_| young),
                     quantum_ns: if self.version == Version::V2 { 1000 } else { 1 },

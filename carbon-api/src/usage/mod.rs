@@ -14,6 +14,7 @@ pub mod cgroup;
 pub mod container;
 #[cfg(feature = "usage-process")]
 pub mod host;
+pub mod owner;
 pub mod placement;
 #[cfg(feature = "usage-process")]
 pub mod process;
@@ -69,6 +70,8 @@ pub struct Consumer {
     pub name: Arc<str>,
     /// The cgroup that it sits in, where known: for other cuts of the same energy.
     pub cgroup: Option<Arc<str>>,
+    /// Whose it is now.
+    pub owner: owner::Owner,
     /// When it began, on the boot-time clock; `None`: before we looked, so its first reading is a level, not usage.
     pub started_ns: Option<u64>,
     /// The coarsest step of its CPU time, in nanoseconds.
@@ -94,6 +97,8 @@ pub struct Consumers {
     live: usize,
     /// Which processes sit in which groups: told by the process source, asked by the group source.
     pub memberships: placement::Memberships,
+    /// Whose the processes of each group are.
+    pub owners: owner::GroupOwners,
 }
 
 impl Consumers {
@@ -117,6 +122,13 @@ impl Consumers {
     pub fn rename(&mut self, slot: Slot, name: Arc<str>) {
         if let Some(Some(consumer)) = self.slots.get_mut(slot.index()) {
             consumer.name = name;
+        }
+    }
+
+    /// Says whose a consumer is from now on.
+    pub fn set_owner(&mut self, slot: Slot, owner: owner::Owner) {
+        if let Some(Some(consumer)) = self.slots.get_mut(slot.index()) {
+            consumer.owner = owner;
         }
     }
 

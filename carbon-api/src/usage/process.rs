@@ -2,7 +2,8 @@
 //!
 //! `clock_gettime((~pid << 3) | 2)` gives the whole process in nanoseconds, exited threads included, children not, to any
 //! user. The kernel answers by process id and knows nothing of another procfs: on a fake or foreign tree `stat` is read
-//! instead. Identity (name, start, groups) is read once in a process's life and looked over every other minute.
+//! instead. Identity (name, start, groups, user) is read once in a process's life and looked over every other minute; the user
+//! more often, since a program of another user can take the place of this one (setuid).
 
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
@@ -10,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::time::{ClockId, clock_gettime};
-use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, seek};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom, seek, statat};
 
 use super::host::TICK_NS;
+use super::owner::Owner;
 use super::placement::{GroupRows, Groups};
 use super::stat::{Stat, cpu_clock, nanoseconds};
 use super::{Consumer, Consumers, Slot, UsagePass, UsageRow, UsageSource, WorkloadKind};
@@ -23,6 +25,9 @@ use crate::stamp::Clock;
 const LOOK_AGAIN: u64 = 120;
 /// The same for threads of the kernel, which call no exec and join no group: only their id may have gone to somebody else.
 const LOOK_AGAIN_AT_KERNEL: u64 = 30 * LOOK_AGAIN;
+/// Ticks between two looks at the user of a process that is not root's.
+const LOOK_AT_OWNER: u64 = 8;
+const ROOT: Option<u32> = Some(0);
 /// The parent of every kernel thread.
 const KTHREADD: i32 = 2;
 /// Magic number of procfs in `statfs`.
@@ -59,6 +64,9 @@ struct Known {
     clock: ClockId,
     started_ticks: u64,
     groups: Groups,
+    uid: Option<u32>,
+    /// Its user changed: its energy is nobody's until a look finds the same one again.
+    uid_changed: bool,
     /// Its row, where no group of it is one.
     slot: Option<Slot>,
     cpu_ns: u64,
@@ -111,6 +119,9 @@ impl ProcessUsage {
             let due = (known.looks < 1 && !known.is_kernel) || (self.tick + pid as u64).is_multiple_of(every);
             // a clock that fell belongs to another process that got the same id
             let same = cpu_ns >= self.known[i].cpu_ns;
+            if same && (due || (known.uid != ROOT && (self.tick + pid as u64).is_multiple_of(LOOK_AT_OWNER))) {
+                self.look_at_owner(i, consumers);
+            }
             if same && (!due || self.look_again(i, consumers)) {
                 let known = &mut self.known[i];
                 (known.cpu_ns, known.seen) = (cpu_ns, self.tick);
@@ -144,13 +155,16 @@ impl ProcessUsage {
         let clock_id = cpu_clock(pid);
         let cpu_ns = if self.reader == Reader::Clock { self.cpu_of(pid, clock_id)? } else { stat.cpu_ns };
         let at_ns = clock.stamp().boottime_ns;
+        let uid = self.owner_of(pid);
         consumers.memberships.count(&groups, true);
+        consumers.owners.came(&groups, uid);
         let is_row = consumers.memberships.process_is_row(&groups, self.rows);
         let slot = is_row.then(|| {
             let slot = consumers.insert(Consumer {
                 kind: WorkloadKind::Process,
                 name: stat.name(pid),
                 cgroup: group_name(&groups),
+                owner: uid.map_or(Owner::Unknown, Owner::User),
                 // what lived before the first pass has used time that no interval of ours covers
                 started_ns: young.then(|| stat.started_ticks * TICK_NS),
                 quantum_ns: if self.reader == Reader::Clock { 1 } else { TICK_NS },
@@ -159,7 +173,19 @@ impl ProcessUsage {
             slot
         });
         let (started_ticks, is_kernel) = (stat.started_ticks, stat.parent == KTHREADD || pid == KTHREADD);
-        Some(Known { pid, clock: clock_id, started_ticks, groups, slot, cpu_ns, seen: self.tick, looks: 0, is_kernel })
+        Some(Known {
+            pid,
+            clock: clock_id,
+            started_ticks,
+            groups,
+            uid,
+            uid_changed: false,
+            slot,
+            cpu_ns,
+            seen: self.tick,
+            looks: 0,
+            is_kernel,
+        })
     }
 
     /// Looks at a known process once more: after its first tick (it may have called exec since), then every other minute.
@@ -182,6 +208,30 @@ impl ProcessUsage {
             return consumers.memberships.process_is_row(&known.groups, self.rows);
         }
         !consumers.memberships.process_is_row(&known.groups, self.rows)
+    }
+
+    /// Looks whose a known process is. What it used between two looks with different answers is nobody's.
+    fn look_at_owner(&mut self, i: usize, consumers: &mut Consumers) {
+        let Some(uid) = self.owner_of(self.known[i].pid) else { return };
+        let known = &mut self.known[i];
+        let changed = known.uid != Some(uid);
+        if !changed && !known.uid_changed {
+            return;
+        }
+        (known.uid, known.uid_changed) = (Some(uid), changed);
+        if let Some(slot) = known.slot {
+            consumers.set_owner(slot, if changed { Owner::Mixed } else { Owner::User(uid) });
+        }
+        if changed {
+            consumers.owners.changed(&known.groups);
+        }
+    }
+
+    /// The owner of the process's folder: its effective user, or root where the kernel hides the process from its own user.
+    fn owner_of(&mut self, pid: i32) -> Option<u32> {
+        self.path.clear();
+        write!(self.path, "{pid}").ok()?;
+        statat(&*self.directory, &*self.path, AtFlags::SYMLINK_NOFOLLOW).ok().map(|s| s.st_uid)
     }
 
     fn cpu_of(&mut self, pid: i32, clock: ClockId) -> Option<u64> {
@@ -245,6 +295,7 @@ impl UsageSource for ProcessUsage {
 fn retire(known: &mut Known, consumers: &mut Consumers, pass: &mut UsagePass) {
     if known.seen > 0 {
         consumers.memberships.count(&known.groups, false);
+        consumers.owners.left(&known.groups);
     }
     if let Some(slot) = known.slot.take() {
         pass.gone.push(slot);
@@ -272,6 +323,8 @@ fn group_name(groups: &Groups) -> Option<Arc<str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -335,6 +388,38 @@ mod tests {
         pass.clear();
         source.read(&SystemClock, &mut consumers, &mut pass);
         assert_eq!(names(&pass, &consumers), ["svc:10"]);
+    }
+
+    #[test]
+    fn a_process_is_its_users_and_nobodys_while_its_user_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        process(dir.path(), 10, "svc", 100, 5, "/a.service");
+        let folder = dir.path().join("10");
+        let own = std::fs::metadata(&folder).unwrap().uid();
+        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
+        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
+        let mut look = || {
+            pass.clear();
+            source.read(&SystemClock, &mut consumers, &mut pass);
+            (consumers.get(pass.rows[0].slot).unwrap().owner, consumers.owners.of_v2("/a.service"))
+        };
+        assert_eq!(look(), (Owner::User(own), Owner::User(own)));
+        if own != 0 {
+            return;
+        }
+        // the look after the first tick sees that the service has dropped root
+        std::os::unix::fs::chown(&folder, Some(65534), None).unwrap();
+        assert_eq!(look(), (Owner::Mixed, Owner::Mixed));
+        let later: Vec<_> = (0..LOOK_AT_OWNER).map(|_| look()).collect();
+        assert_eq!(
+            later.last(),
+            Some(&(Owner::User(65534), Owner::Mixed)),
+            "what root used in the group is still in its counter"
+        );
+        // a program of root's in its place is not the user's for longer than that
+        std::os::unix::fs::chown(&folder, Some(0), None).unwrap();
+        let later: Vec<_> = (0..LOOK_AT_OWNER).map(|_| look().0).collect();
+        assert_eq!(later.last(), Some(&Owner::Mixed));
     }
 
     #[test]

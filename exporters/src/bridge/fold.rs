@@ -197,6 +197,7 @@ mod tests {
             kind: WorkloadKind::Process,
             workload: workload.into(),
             cgroup: None,
+            uid: None,
             provenance: Provenance::Attributed,
             energy: Microjoules(energy),
             carbon_g: None,

@@ -123,6 +123,7 @@ mod tests {
             kind: WorkloadKind::Process,
             workload: format!("p:{at}").into(),
             cgroup: None,
+            uid: None,
             provenance: Provenance::Attributed,
             energy: Microjoules(1_000_001),
             carbon_g: None,

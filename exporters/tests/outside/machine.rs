@@ -22,6 +22,7 @@ pub(crate) fn workload(kind: WorkloadKind, name: &str, microjoules: u64) -> Work
         kind,
         workload: name.into(),
         cgroup: None,
+        uid: None,
         provenance: Provenance::Attributed,
         energy: Microjoules(microjoules),
         carbon_g: Some(0.0),
@@ -112,6 +113,7 @@ fn domain(kind: DomainKind, name: &str, energy: Microjoules, leaf: bool) -> Doma
         power_w: Some(40.0),
         in_host: leaf,
         leaf,
+        lower_bound: false,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carbon_api::detect::{Machine, Options};
 use carbon_api::domain::Source;
+use carbon_api::ledger::store::FILE;
 use carbon_api::meter::replay::{DomainTotals, READINGS, Recording};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
@@ -179,7 +180,7 @@ fn what_is_played_never_passes_for_this_machine() {
     let stopped = daemon.stop().unwrap();
     assert!(stopped.stderr.contains(&format!("treehouse: {notice}")), "{}", stopped.stderr);
     assert!(!stopped.stderr.contains("measuring"), "{}", stopped.stderr);
-    assert!(!scratch.state().exists(), "the ledger of this machine is not touched");
+    assert!(!scratch.state().join(FILE).exists(), "the ledger of this machine is not touched");
 }
 
 #[test]

@@ -120,3 +120,30 @@ fn a_broken_configuration_changes_nothing_and_a_good_one_changes_the_grid() {
     assert!(after.since == before.since && after.until > before.until, "it measured all the time");
     assert!(after.host_mj() > before.host_mj());
 }
+
+#[test]
+fn a_meter_that_was_denied_takes_over_at_sighup_and_no_counter_falls() {
+    const CONFIGURATION: &str = "[attribution]\nperiod_s = 0.1\n[ledger]\nenabled = false\n[meter]\n";
+    let Some(machine) = machine::start(FAKE_MACHINE, &["--watts", "40"]).unwrap() else { return };
+    let scratch = Scratch::new().unwrap();
+    // no way to RAPL is tried: as where none is permitted
+    let daemon = Daemon::ready(inside(&scratch, &machine, &format!("{CONFIGURATION}rapl = []\n")), &[]).unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    let modelled = Energy::of(&daemon).unwrap();
+    assert_eq!(daemon.json("/v1/energy").unwrap()["provenance"], "modelled");
+
+    scratch.write("config.toml", CONFIGURATION).unwrap();
+    daemon.signal(Signal::SIGHUP).unwrap();
+    let limit = Duration::from_secs(10);
+    assert!(daemon.errors().wait(limit, |line| line.contains("measuring rapl_powercap/").then_some(())).is_some());
+    thread::sleep(Duration::from_millis(2500));
+    let measured = Energy::of(&daemon).unwrap();
+    assert!(measured.host_mj() > modelled.host_mj());
+    let scrape = daemon.scrape().unwrap();
+    let methods: Vec<_> = scrape.family("hw_host_energy_joules_total").map(|(s, _)| s.label("method").to_owned()).collect();
+    assert!(methods.iter().any(|m| m == "model") && methods.iter().any(|m| m == "rapl_powercap"), "{methods:?}");
+    // mean power since the last look: the next look sees nothing but the meter
+    thread::sleep(Duration::from_millis(1500));
+    let power = daemon.json("/v1/energy").unwrap()["host_power_w"].as_f64().unwrap();
+    assert!((power - 40.0).abs() < 4.0, "{power} W");
+}

@@ -5,7 +5,7 @@ use std::ops::Range;
 use carbon_api::attribution::IdlePolicy;
 use toml::de::{DeTable, DeValue};
 
-use super::Config;
+use super::{Config, Serve};
 
 /// Providers that this version can ask.
 const PROVIDERS: [&str; 1] = ["static"];
@@ -60,7 +60,9 @@ fn check_values(c: &Config) -> Result<(), (&'static str, String)> {
         let ok = value.is_finite() && (low..=high).contains(&value);
         if ok { Ok(()) } else { Err((key, format!("{value} is not between {low} and {high}"))) }
     };
+    check_serve(&c.serve)?;
     within("attribution.period_s", c.attribution.period_s, 0.001, 3600.0)?;
+    within("serve.unprivileged_min_interval_s", c.serve.unprivileged_min_interval_s, 0.1, 3600.0)?;
     within("attribution.min_energy_j", c.attribution.min_energy_j, 0.0, 1e9)?;
     within("attribution.keep_gone_s", c.attribution.keep_gone_s, 0.0, 1e7)?;
     within("meter.accuracy", c.meter.accuracy, 0.0, 1.0)?;
@@ -93,6 +95,19 @@ fn check_values(c: &Config) -> Result<(), (&'static str, String)> {
         }
         None => Ok(()),
     }
+}
+
+fn check_serve(serve: &Serve) -> Result<(), (&'static str, String)> {
+    if serve.socket.is_empty() {
+        return Err(("serve.socket", "an empty path is no socket; give a path, \"auto\" or \"off\"".into()));
+    }
+    if serve.trusted_group.as_deref() == Some("") {
+        return Err(("serve.trusted_group", "an empty name is no group; name one, or leave the key out".into()));
+    }
+    if serve.raw_token_file.as_ref().is_some_and(|p| p.as_os_str().is_empty()) {
+        return Err(("serve.raw_token_file", "an empty path is no file; name one, or leave the key out".into()));
+    }
+    Ok(())
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -132,6 +147,16 @@ mod tests {
     #[test]
     fn a_value_out_of_range_names_key_and_line() {
         assert_eq!(problem("[attribution]\nperiod_s = -1\n"), ":2: attribution.period_s: -1 is not between 0.001 and 3600");
+        for (text, key) in [
+            ("[serve]\nunprivileged_min_interval_s = 0.05\n", ":2: serve.unprivileged_min_interval_s: 0.05 is not between 0.1"),
+            ("[serve]\nunprivileged_min_interval_s = nan\n", ":2: serve.unprivileged_min_interval_s"),
+            ("[serve]\nsocket = \"\"\n", ":2: serve.socket"),
+            ("[serve]\ntrusted_group = \"\"\n", ":2: serve.trusted_group"),
+            ("[serve]\nraw_token_file = \"\"\n", ":2: serve.raw_token_file"),
+            ("[serve]\nraw_token = \"x\"\n", ":2: unknown key \"serve.raw_token\"; did you mean \"raw_token_file\"?"),
+        ] {
+            assert!(problem(text).starts_with(key), "{}", problem(text));
+        }
         assert!(problem("[ledger]\ncommit_s = nan\n").contains("ledger.commit_s"));
         assert!(problem("[grid]\nproviders = [\"watttime\"]\n").contains("not in this version"));
         assert!(problem("[grid]\nproviders = [\"nobody\"]\n").contains("unknown provider"));

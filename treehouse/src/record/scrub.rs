@@ -13,7 +13,8 @@ pub(super) struct Scrub(Vec<(String, String)>);
 
 impl Scrub {
     pub(super) fn new(roots: &Options, domains: &[DomainInfo]) -> Self {
-        let mounts = [(&roots.cgroupfs, "/sys/fs/cgroup"), (&roots.sysfs, "/sys"), (&roots.procfs, "/proc")];
+        let mounts =
+            [(&roots.cgroupfs, "/sys/fs/cgroup"), (&roots.sysfs, "/sys"), (&roots.procfs, "/proc"), (&roots.dev, "/dev")];
         let mut pairs: Vec<(String, String)> = mounts
             .into_iter()
             .map(|(root, usual)| (root.to_string_lossy().trim_end_matches('/').to_owned(), usual.to_owned()))

@@ -52,6 +52,10 @@ pub(super) struct DomainRow {
     pub(super) energy_j: Option<f64>,
     pub(super) provenance: Provenance,
     pub(super) in_host: bool,
+    /// Power integrated over time, not a counter of energy.
+    pub(super) integrated: bool,
+    /// More than one wrap may lie between two readings.
+    pub(super) lower_bound: bool,
 }
 
 /// Grams; `null` where something is not known.
@@ -139,8 +143,10 @@ impl From<&carbon_api::probe::DomainEnergy> for DomainRow {
             source: d.info.source.name(),
             domain: d.info.name.to_string(),
             energy_j: d.energy.map(|e| e.joules().value()),
-            provenance: d.info.source.provenance(),
+            provenance: d.info.provenance(),
             in_host: d.in_host,
+            integrated: d.info.integrated,
+            lower_bound: d.lower_bound,
         }
     }
 }

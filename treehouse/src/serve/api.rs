@@ -1,4 +1,4 @@
-//! The answers of `/v1/…`: one snapshot as JSON, coarsened to whole millijoules for readers over TCP.
+//! The answers of `/v1/…`: what a reader may see of a snapshot, as JSON.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,8 +12,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What unprivileged readers see.
-const VIEW: View = View::Coarse;
+use super::access::Reading;
+
+/// Why the host is null for a reader who sees one user's energy.
+const NOT_THE_HOST: &str =
+    "the energy of one user alone: the host's is for root, serve.trusted_group and the token of serve.raw_token_file";
 
 /// Decisions since the start, by policy and outcome.
 pub(super) type Decisions = Mutex<BTreeMap<(String, String), u64>>;
@@ -27,7 +30,16 @@ pub(super) struct Energy {
     until: Timestamp,
     #[schemars(with = "Option<String>")]
     durable_until: Option<Timestamp>,
+    /// The one user of whom this is; only where it is not of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    /// What that user's processes used, those that ended included; null where no energy is known to be theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy_j: Option<Option<f64>>,
     host_energy_j: Option<f64>,
+    /// Why the host is null, where a reader may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_reason: Option<&'static str>,
     host_power_w: Option<f64>,
     uncertainty_j: Option<f64>,
     provenance: Option<&'static str>,
@@ -58,6 +70,10 @@ struct Domain {
     provenance: &'static str,
     uncertainty_j: f64,
     in_host: bool,
+    /// Power integrated over time, not a counter of energy.
+    integrated: bool,
+    /// More than one wrap may lie between two readings.
+    lower_bound: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -80,24 +96,32 @@ struct RecordedSum {
     host_energy_j: f64,
 }
 
-fn joules(energy: Microjoules) -> f64 {
-    energy.coarse().joules().value()
+/// The word for how fine the figures are.
+const fn quality(view: View) -> &'static str {
+    match view {
+        View::Coarse => "coarsened",
+        View::Fine => "fine",
+    }
 }
 
 impl Energy {
-    pub(super) fn of(s: &Snapshot) -> Self {
-        let known = s.ready && !s.host.is_empty();
-        let operational = known.then(|| VIEW.grams(s.carbon.operational_g)).filter(|_| s.carbon.unpriced == Microjoules::ZERO);
+    pub(super) fn of(reading: &Reading) -> Self {
+        let (s, view) = (&*reading.snapshot, reading.view);
+        let own = reading.user.map(|_| (!s.workloads.is_empty()).then(|| own_energy_j(s, view)));
+        let known = own.map_or(s.ready && !s.host.is_empty(), |own| own.is_some());
+        let operational = known.then(|| view.grams(s.carbon.operational_g)).filter(|_| s.carbon.unpriced == Microjoules::ZERO);
         let embodied = s.carbon.embodied_g.filter(|_| s.ready);
         let domain = |d: &carbon_api::snapshot::DomainRow| Domain {
             source: d.info.source.name(),
             domain: d.info.name.to_string(),
             kind: d.info.kind.name(),
-            energy_j: joules(d.energy),
-            power_w: d.power_w.map(round_power),
-            provenance: d.info.source.provenance().name(),
-            uncertainty_j: VIEW.joules(d.uncertainty_j),
+            energy_j: view.energy(d.energy).joules().value(),
+            power_w: d.power_w.map(|w| shown_power(w, view)),
+            provenance: d.info.provenance().name(),
+            uncertainty_j: view.joules(d.uncertainty_j),
             in_host: d.in_host,
+            integrated: d.info.integrated,
+            lower_bound: d.lower_bound,
         };
         let gap = |g: &carbon_api::snapshot::GapRow| Gap {
             source: g.source.name(),
@@ -106,16 +130,26 @@ impl Energy {
             from: g.from,
             until: g.until,
         };
+        let of_rows = || s.workloads.iter().map(|r| r.provenance).max();
+        let mut warnings: Vec<String> = s.warnings.iter().map(ToString::to_string).collect();
+        if let (Some(uid), Some(None)) = (reading.user, own) {
+            warnings.push(format!(
+                "no energy is known to be user {uid}'s: no process of theirs alone, or group of such processes, used any so far"
+            ));
+        }
         Self {
             since: s.since,
             until: s.until,
             durable_until: s.recorded.and_then(|r| r.durable_until),
-            host_energy_j: known.then(|| s.host_coarse().joules().value()),
-            host_power_w: s.host_power_w().map(round_power),
-            uncertainty_j: known.then(|| VIEW.joules(s.uncertainty_j)),
-            provenance: s.host_provenance().map(Provenance::name),
+            uid: reading.user,
+            energy_j: own,
+            host_energy_j: s.ready.then(|| host_j(s, view)).flatten(),
+            host_reason: reading.user.map(|_| NOT_THE_HOST),
+            host_power_w: s.host_power_w().map(|w| shown_power(w, view)),
+            uncertainty_j: known.then(|| view.joules(s.uncertainty_j)),
+            provenance: s.host_provenance().or_else(of_rows).filter(|_| known).map(Provenance::name),
             coverage: s.coverage,
-            quality: "coarsened",
+            quality: quality(view),
             period_s: s.period_s,
             carbon_g: CarbonSum { operational, embodied, total: operational.zip(embodied).map(|(o, m)| o + m) },
             domains: s.domains.iter().map(domain).collect(),
@@ -123,16 +157,33 @@ impl Energy {
             recorded: s.recorded.map(|r| RecordedSum {
                 since: r.since,
                 until: r.durable_until,
-                host_energy_j: joules(r.host_energy),
+                host_energy_j: view.energy(r.host_energy).joules().value(),
             }),
-            warnings: s.warnings.iter().map(ToString::to_string).collect(),
+            warnings,
         }
     }
+}
+
+/// Energy of the host, where it has any series.
+fn host_j(s: &Snapshot, view: View) -> Option<f64> {
+    (!s.host.is_empty()).then(|| view.pick(s.host_energy(), s.host_coarse()).joules().value())
+}
+
+/// One user's energy is the sum of the rows that are shown of it.
+fn own_energy_j(s: &Snapshot, view: View) -> f64 {
+    s.workloads.iter().map(|r| view.energy(r.energy)).sum::<Microjoules>().joules().value()
 }
 
 /// A mean power tells an energy: milliwatts are as fine as millijoules at one value a second.
 fn round_power(watts: f64) -> f64 {
     (watts * 1000.0).round() / 1000.0
+}
+
+fn shown_power(watts: f64, view: View) -> f64 {
+    match view {
+        View::Coarse => round_power(watts),
+        View::Fine => watts,
+    }
 }
 
 /// `GET /v1/workloads`.
@@ -141,7 +192,14 @@ pub(super) struct Workloads {
     #[schemars(with = "String")]
     until: Timestamp,
     by: &'static str,
+    /// The one user whose rows these are; only where they are not the host's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
     host_energy_j: Option<f64>,
+    /// Why the host is null, where a reader may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_reason: Option<&'static str>,
+    quality: &'static str,
     idle_policy: &'static str,
     rows: Vec<Workload>,
 }
@@ -228,12 +286,13 @@ impl Cut {
 }
 
 impl Workloads {
-    pub(super) fn of(s: &Snapshot, cut: Cut) -> Self {
+    pub(super) fn of(reading: &Reading, cut: Cut) -> Self {
+        let (s, view) = (&*reading.snapshot, reading.view);
         let mut rows: Vec<Workload> = Vec::new();
         let mut places: BTreeMap<(WorkloadKind, String, &str), usize> = BTreeMap::new();
         for r in &s.workloads {
             let (kind, name) = cut.row_of(r);
-            let next = Workload::of(r, kind, &name, s.idle_policy);
+            let next = Workload::of(r, kind, &name, s.idle_policy, view);
             match places.entry((kind, name, r.provenance.name())) {
                 std::collections::btree_map::Entry::Occupied(place) => rows[*place.get()].absorb(&next),
                 std::collections::btree_map::Entry::Vacant(place) => {
@@ -242,23 +301,32 @@ impl Workloads {
                 }
             }
         }
-        let host_energy_j = (s.ready && !s.host.is_empty()).then(|| s.host_coarse().joules().value());
-        Self { until: s.until, by: cut.name(), host_energy_j, idle_policy: s.idle_policy, rows }
+        Self {
+            until: s.until,
+            by: cut.name(),
+            uid: reading.user,
+            host_energy_j: s.ready.then(|| host_j(s, view)).flatten(),
+            host_reason: reading.user.map(|_| NOT_THE_HOST),
+            quality: quality(view),
+            idle_policy: s.idle_policy,
+            rows,
+        }
     }
 }
 
 impl Workload {
-    fn of(r: &WorkloadRow, kind: WorkloadKind, name: &str, idle_policy: &'static str) -> Self {
+    fn of(r: &WorkloadRow, kind: WorkloadKind, name: &str, idle_policy: &'static str, view: View) -> Self {
+        let energy_j = view.energy(r.energy).joules().value();
         Self {
             kind: kind.name(),
             workload: name.to_owned(),
-            energy_j: joules(r.energy),
-            inclusive_energy_j: joules(r.energy),
-            power_w: round_power(r.power_w),
-            carbon_g: r.carbon_g.map(|g| VIEW.grams(g)),
+            energy_j,
+            inclusive_energy_j: energy_j,
+            power_w: shown_power(r.power_w, view),
+            carbon_g: r.carbon_g.map(|g| view.grams(g)),
             cpu_s: r.cpu_s,
             provenance: r.provenance.name(),
-            uncertainty_j: VIEW.joules(r.uncertainty_j),
+            uncertainty_j: view.joules(r.uncertainty_j),
             idle_policy,
             started_at: r.started_at,
             gone_at: r.gone_at,
@@ -266,8 +334,8 @@ impl Workload {
     }
 
     fn absorb(&mut self, other: &Self) {
-        // in whole millijoules, so that the sum stays the sum
-        self.energy_j = ((self.energy_j * 1000.0).round() + (other.energy_j * 1000.0).round()) / 1000.0;
+        // in whole microjoules, so that the sum stays the sum
+        self.energy_j = ((self.energy_j * 1e6).round() + (other.energy_j * 1e6).round()) / 1e6;
         self.inclusive_energy_j = self.energy_j;
         self.power_w += other.power_w;
         self.carbon_g = self.carbon_g.zip(other.carbon_g).map(|(a, b)| a + b).or(self.carbon_g).or(other.carbon_g);

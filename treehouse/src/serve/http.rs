@@ -1,7 +1,7 @@
 //! The routes: every answer is a look at the latest snapshot; nothing here drives a measurement.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -15,11 +15,13 @@ use carbon_api::grid::IntensityProvider;
 use carbon_api::grid::table::StaticGrid;
 use carbon_api::meter::Status;
 use exporters::scrape::Scrape;
-use exporters::{CollectorRow, Context, DecisionRow, View};
+use exporters::{CollectorRow, Context, DecisionRow};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Daemon;
+use super::access::socket::PeerListener;
+use super::access::{Caller, Reader};
 use super::api::{Cut, Energy, Policies, PolicyRow, Power, PowerPoint, Workloads};
 use super::problem::Problem;
 use crate::decide;
@@ -45,21 +47,34 @@ pub(super) struct ScrapeState {
 /// Answers until `stop` ends; open requests are answered first.
 pub(super) async fn serve(
     listener: tokio::net::TcpListener,
+    socket: Option<PeerListener>,
     daemon: Arc<Daemon>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
-    let (told, wait) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, router(daemon)).with_graceful_shutdown(async {
-        stop.await;
-        let _ = told.send(());
-    });
+    let app = router(daemon).into_make_service_with_connect_info::<Caller>();
+    let (tell, told) = tokio::sync::watch::channel(false);
+    let stopped = || {
+        let mut told = told.clone();
+        async move {
+            let _ = told.wait_for(|stops| *stops).await;
+        }
+    };
+    let tcp = axum::serve(listener, app.clone()).with_graceful_shutdown(stopped()).into_future();
+    let unix = async {
+        match socket {
+            Some(socket) => axum::serve(socket, app).with_graceful_shutdown(stopped()).await,
+            None => Ok(()),
+        }
+    };
+    let server = async { tokio::try_join!(tcp, unix) };
     // a client that keeps its connection open must not keep the daemon alive
     let impatient = async {
-        let _ = wait.await;
+        stop.await;
+        let _ = tell.send(true);
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     };
     tokio::select! {
-        served = server => served.map_err(|e| Failure::system("the HTTP server", e)),
+        served = server => served.map(drop).map_err(|e| Failure::system("the HTTP server", e)),
         () = impatient => Ok(()),
     }
 }
@@ -97,18 +112,18 @@ async fn page() -> impl IntoResponse {
     (headers, Html(PAGE))
 }
 
-async fn metrics(State(daemon): Shared, headers: HeaderMap) -> Answer {
-    open(&daemon)?;
+async fn metrics(State(daemon): Shared, reader: Reader, headers: HeaderMap) -> Answer {
     let started = Instant::now();
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
     let accept = (!accept.is_empty()).then(|| accept.join(","));
-    let snapshot = daemon.public();
+    let reading = daemon.access.look(reader, None, &daemon.cell)?;
     let decisions = daemon.decisions.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let decisions: Vec<DecisionRow<'_>> =
         decisions.iter().map(|((policy, outcome), count)| DecisionRow { policy, outcome, count: *count }).collect();
-    let failing = |source: &str| snapshot.gaps.iter().any(|g| g.until.is_none() && g.source.name() == source);
-    let collectors: Vec<CollectorRow<'_>> = daemon
-        .sources
+    let latest = daemon.cell.load();
+    let failing = |source: &str| latest.gaps.iter().any(|g| g.until.is_none() && g.source.name() == source);
+    let found = daemon.sources();
+    let collectors: Vec<CollectorRow<'_>> = found
         .sources
         .iter()
         .map(|s| CollectorRow { collector: &s.source, success: s.status == Status::Ok && !failing(&s.source) })
@@ -121,7 +136,7 @@ async fn metrics(State(daemon): Shared, headers: HeaderMap) -> Answer {
         ..Context::new(env!("CARGO_PKG_VERSION"), Timestamp::now())
     };
     let mut body = Vec::with_capacity(16 * 1024);
-    let kind = daemon.scrape.scrape.answer(accept.as_deref(), &snapshot, View::Coarse, &context, &mut body);
+    let kind = daemon.scrape.scrape.answer(accept.as_deref(), &reading.snapshot, reading.view, &context, &mut body);
     *daemon.scrape.last_s.lock().unwrap_or_else(PoisonError::into_inner) = Some(started.elapsed().as_secs_f64());
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
@@ -144,18 +159,17 @@ async fn openapi() -> Response {
     json(&super::openapi::document())
 }
 
-async fn energy(State(daemon): Shared) -> Answer {
-    open(&daemon)?;
-    Ok(json(&Energy::of(&daemon.public())))
+async fn energy(State(daemon): Shared, reader: Reader, query: Query<BTreeMap<String, String>>) -> Answer {
+    only(&query, &["uid"])?;
+    Ok(json(&Energy::of(&daemon.access.look(reader, uid(&query)?, &daemon.cell)?)))
 }
 
-async fn workloads(State(daemon): Shared, query: Query<BTreeMap<String, String>>) -> Answer {
-    open(&daemon)?;
-    only(&query, &["by"])?;
+async fn workloads(State(daemon): Shared, reader: Reader, query: Query<BTreeMap<String, String>>) -> Answer {
+    only(&query, &["by", "uid"])?;
     let by = query.get("by").map(String::as_str);
     let cut = Cut::parse(by)
         .ok_or_else(|| Problem::impossible(format!("by={} is no cut of this version: {}", by.unwrap_or(""), Cut::NAMES), "by"))?;
-    Ok(json(&Workloads::of(&daemon.public(), cut)))
+    Ok(json(&Workloads::of(&daemon.access.look(reader, uid(&query)?, &daemon.cell)?, cut)))
 }
 
 async fn intensity(State(daemon): Shared, query: Query<BTreeMap<String, String>>) -> Answer {
@@ -170,15 +184,19 @@ async fn intensity(State(daemon): Shared, query: Query<BTreeMap<String, String>>
     Ok(json(&IntensityNow::of(told, now)))
 }
 
-async fn power(State(daemon): Shared) -> Answer {
-    open(&daemon)?;
+async fn power(State(daemon): Shared, reader: Reader) -> Answer {
+    if let Reader::Own(uid) = reader {
+        return Err(Problem::closed(format!(
+            "the power of the host is not shown to user {uid} over the socket: ask as root, as a member of serve.trusted_group or with the token of serve.raw_token_file"
+        )));
+    }
     let points = daemon.history.points().into_iter().map(PowerPoint::new).collect();
     Ok(json(&Power { period_s: super::history::PERIOD_S as f64, points }))
 }
 
 async fn sources(State(daemon): Shared) -> Response {
-    let mut sources = daemon.sources.clone();
-    let snapshot = daemon.public();
+    let mut sources = crate::sources::Sources::clone(&daemon.sources());
+    let snapshot = daemon.cell.load();
     for gap in snapshot.gaps.iter().filter(|g| g.until.is_none()) {
         for source in sources.sources.iter_mut().filter(|s| s.source == gap.source.name()) {
             source.status = Status::Broken;
@@ -207,10 +225,10 @@ async fn decide_one(State(daemon): Shared, Path(policy): Path<String>, body: Byt
     Ok(json(&answer))
 }
 
-/// Closed where the operator wants nobody without a token to read.
-fn open(daemon: &Daemon) -> Result<(), Problem> {
-    let public = daemon.config.read().unwrap_or_else(PoisonError::into_inner).serve.public_metrics;
-    if public { Ok(()) } else { Err(Problem::closed("serve.public_metrics = false: nothing is shown over TCP")) }
+/// The user whose energy is asked for, where one is named.
+fn uid(query: &BTreeMap<String, String>) -> Result<Option<u32>, Problem> {
+    let wrong = |text: &String| Problem::impossible(format!("uid={text} is no user id; give a number such as 1000"), "uid");
+    query.get("uid").map(|text| text.parse().map_err(|_| wrong(text))).transpose()
 }
 
 fn only(query: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Problem> {

@@ -1,5 +1,6 @@
 //! `treehouse serve`: the monitor thread measures, a single-threaded runtime answers HTTP, and neither waits for the other.
 
+mod access;
 mod api;
 mod history;
 mod http;
@@ -9,8 +10,10 @@ mod problem;
 mod reload;
 mod state;
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use carbon_api::detect::{Machine, own_cpu_ns};
@@ -19,10 +22,12 @@ use carbon_api::grid::IntensityProvider;
 use carbon_api::ledger::LedgerError;
 use carbon_api::ledger::store::Ledger;
 use carbon_api::ledger::writer::Writer;
-use carbon_api::monitor::{Monitor, Parts, Sampler, Settings};
-use carbon_api::snapshot::{Snapshot, SnapshotCell};
+use carbon_api::monitor::{Handle, Monitor, Parts, Sampler, Settings};
+use carbon_api::snapshot::SnapshotCell;
 use carbon_api::units::Joules;
 
+use self::access::Access;
+use self::access::socket::Socket;
 use self::history::History;
 use self::reload::SwitchableGrid;
 use self::state::AddressFile;
@@ -35,26 +40,20 @@ use crate::{output, wiring};
 /// What the handlers share.
 pub(crate) struct Daemon {
     cell: Arc<SnapshotCell>,
-    /// What readers over TCP were shown last: at most one new value a second, however fast we sample.
-    shown: Mutex<Arc<Snapshot>>,
-    sources: Sources,
+    access: Access,
+    sources: RwLock<Arc<Sources>>,
+    meters: Handle,
     grid: Arc<SwitchableGrid>,
-    config: std::sync::RwLock<Config>,
+    config: RwLock<Config>,
     history: History,
     scrape: http::ScrapeState,
     decisions: api::Decisions,
 }
 
 impl Daemon {
-    /// The snapshot for readers without a privilege.
-    fn public(&self) -> Arc<Snapshot> {
-        const SECOND: jiff::SignedDuration = jiff::SignedDuration::from_millis(990);
-        let latest = self.cell.load();
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if !shown.ready || latest.until.duration_since(shown.until) >= SECOND {
-            *shown = latest;
-        }
-        Arc::clone(&shown)
+    /// What was found at the last choice of meters.
+    fn sources(&self) -> Arc<Sources> {
+        Arc::clone(&self.sources.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -65,37 +64,51 @@ pub(crate) fn serve(cli: &Cli, config: Config, options: &ServeOptions) -> Result
     }
     let listener = listen::bind(options.listen.as_deref().unwrap_or(&config.serve.listen), options.insecure)?;
     let address = listener.local_addr().map_err(|e| Failure::system("the listening address", e))?;
+    let access = Access::new(&config.serve)?;
+    if config.serve.unprivileged_min_interval_s < 1.0 {
+        let seconds = config.serve.unprivileged_min_interval_s;
+        output::error(&format!(
+            "treehouse: serve.unprivileged_min_interval_s = {seconds} holds for serve.trusted_group: everybody else without the token sees one new value a second"
+        ));
+    }
     let machine = wiring::machine(cli, &config)?;
     if !machine.can_measure() && !config.meter.model {
         return Err(machine.no_meter().into());
     }
     let grid = Arc::new(SwitchableGrid::new(wiring::grid(&config)?));
     let ledger = open_ledger(cli, &config, options)?;
-    let state = AddressFile::write(cli, ledger.is_some(), address);
+    let socket = Socket::open(cli, options.socket.as_deref().unwrap_or(&config.serve.socket))?;
+    let state = AddressFile::write(cli, ledger.is_some(), address, socket.as_ref().map(Socket::path));
     let sources = Sources::of(&machine);
     let sampler = sampler(&config, machine, Arc::clone(&grid), ledger);
-    drop_capabilities();
+    drop_capabilities(&sources);
     let mut monitor = Monitor::start(sampler).map_err(|e| Failure::system("the measuring thread", e))?;
     let daemon = Arc::new(Daemon {
-        shown: Mutex::new(monitor.cell().load()),
+        access,
         cell: monitor.cell(),
-        sources,
+        sources: RwLock::new(Arc::new(sources)),
+        meters: monitor.handle(),
         grid,
-        config: std::sync::RwLock::new(config),
+        config: RwLock::new(config),
         history: History::default(),
         scrape: http::ScrapeState::default(),
         decisions: api::Decisions::default(),
     });
     // what is pushed bears the name of this machine
     let otlp = if cli.replay.is_some() { None } else { start_otlp(&daemon, options)? };
-    let served = run(cli, &daemon, listener, address);
+    let served = run(cli, &daemon, (listener, address), socket);
     monitor.stop();
     drop(otlp);
     drop(state);
     served.map(|()| ExitCode::SUCCESS)
 }
 
-fn run(cli: &Cli, daemon: &Arc<Daemon>, listener: std::net::TcpListener, address: std::net::SocketAddr) -> Result<(), Failure> {
+fn run(
+    cli: &Cli,
+    daemon: &Arc<Daemon>,
+    (listener, address): (std::net::TcpListener, SocketAddr),
+    socket: Option<Socket>,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -103,11 +116,15 @@ fn run(cli: &Cli, daemon: &Arc<Daemon>, listener: std::net::TcpListener, address
         .map_err(|e| Failure::system("the HTTP runtime", e))?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| Failure::system("the listening socket", e))?;
+        let path = socket.as_ref().map(|s| s.path().to_path_buf());
+        let socket = socket.map(|s| s.listen(daemon.access.group())).transpose();
+        // the file is removed when this ends
+        let (socket, _file) = socket.map_err(|e| Failure::system("the socket", e))?.unzip();
         tokio::spawn(history::record(Arc::clone(daemon)));
         let stop = reload::until_stopped(cli, Arc::clone(daemon))?;
         // only now: whoever reads the line may send a signal
-        announce(address, &daemon.sources, cli.verbose);
-        http::serve(listener, Arc::clone(daemon), stop).await
+        announce(address, path.as_deref(), &daemon.sources(), cli.verbose);
+        http::serve(listener, socket, Arc::clone(daemon), stop).await
     })
 }
 
@@ -150,14 +167,24 @@ fn open_ledger(cli: &Cli, config: &Config, options: &ServeOptions) -> Result<Opt
     Ok(Some(Writer::start(ledger, config.ledger.keep_days)?))
 }
 
-/// Files are open: no capability is needed any more. Root still owns its files, so a counter that comes back can be opened.
-fn drop_capabilities() {
-    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-    let none = CapabilitySet::empty();
-    let _ = set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none });
+/// Files are open: no capability is needed any more, but for what opens an event or a register anew after its CPU went away.
+/// Root still owns its files, so a counter that comes back can be opened.
+fn drop_capabilities(sources: &Sources) {
+    use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+    let uses = |source: &str| sources.host_cover.iter().any(|d| d.starts_with(source));
+    let mut kept = CapabilitySet::empty();
+    if uses("rapl_perf/") {
+        kept |= CapabilitySet::PERFMON;
+    }
+    if uses("rapl_msr/") {
+        kept |= CapabilitySet::SYS_RAWIO;
+    }
+    let held = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+    let kept = kept & held;
+    let _ = set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() });
 }
 
-fn announce(address: std::net::SocketAddr, sources: &Sources, verbose: bool) {
+fn announce(address: SocketAddr, socket: Option<&Path>, sources: &Sources, verbose: bool) {
     if verbose {
         output::error(crate::sources::text(sources).trim_end());
     }
@@ -168,6 +195,12 @@ fn announce(address: std::net::SocketAddr, sources: &Sources, verbose: bool) {
     }
     for source in sources.sources.iter().filter(|s| s.source == "model" && s.status == carbon_api::meter::Status::Ok) {
         output::error(&format!("treehouse: every figure is modelled: {}", source.detail));
+    }
+    if let Some(path) = socket {
+        output::error(&format!(
+            "treehouse: each user's own energy: curl --unix-socket {} http://localhost/v1/energy",
+            path.display()
+        ));
     }
     output::error(&format!("treehouse: web page http://{address}/   metrics http://{address}/metrics   stop with Ctrl-C"));
 }

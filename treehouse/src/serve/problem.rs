@@ -44,6 +44,16 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, detail, None)
     }
 
+    /// 401: a token that is not known. What was sent is not repeated.
+    pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail, Some("Authorization"))
+    }
+
+    /// 403: another user's energy.
+    pub(super) fn foreign(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail, Some("uid"))
+    }
+
     /// 403: what the operator closed.
     pub(super) fn closed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail, None)
@@ -72,6 +82,10 @@ impl IntoResponse for Problem {
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = header::HeaderValue::from_static("Bearer realm=\"treehouse\", error=\"invalid_token\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Sampler;
 use crate::bank::uncertainty_j;
+use crate::counter::GapReason;
+use crate::domain::{Provenance, Source};
 use crate::snapshot::{CarbonRow, DomainRow, HostRow, Snapshot};
 use crate::units::Microjoules;
 
@@ -24,7 +26,7 @@ impl Sampler {
     fn fill(&mut self, s: &mut Snapshot) {
         s.sequence = self.sequence;
         s.since = self.since.1;
-        s.until = self.until.1;
+        (s.until_ns, s.until) = (self.until.0.boottime_ns, self.until.1);
         s.ready = self.ready;
         s.interval_s = self.interval_s;
         s.late_ticks = self.late;
@@ -35,6 +37,7 @@ impl Sampler {
         let relative = if host_j > 0.0 { s.uncertainty_j / host_j } else { 0.0 };
         s.workloads.clear();
         self.family.write(&mut s.workloads, relative, self.interval_s);
+        self.users.write(&mut s.users, self.interval_s);
         s.series = self.family.series();
         self.fill_coarse(s);
         self.fill_carbon(s);
@@ -50,51 +53,61 @@ impl Sampler {
     }
 
     fn fill_domains(&self, s: &mut Snapshot) {
-        let window_s = self.until.0.seconds_since(self.since.0);
         let cover = self.intervals.cover();
-        s.domains.clear();
         s.host.clear();
-        let (mut uncertainty, mut metered) = (0.0, 0.0);
+        s.domains.truncate(self.infos.len());
+        let (mut uncertainty, mut metered, mut seconds) = (0.0, 0.0, 0.0);
         for (i, (info, state)) in self.infos.iter().zip(&self.domains).enumerate() {
             let energy_j = state.closed as f64 / 1e6;
+            let window_s = state.since.map_or(0.0, |since| self.until.0.seconds_since(since));
             let mean_w = if window_s > 0.0 { energy_j / window_s } else { 0.0 };
             let uncertainty_j = uncertainty_j(info, energy_j, mean_w) + state.ambiguous as f64 / 1e6;
             let in_host = cover.contains(&i);
-            s.domains.push(DomainRow {
-                info: Arc::clone(info),
-                energy: Microjoules(state.closed),
-                uncertainty_j,
-                power_w: state.power_w,
-                in_host,
-                leaf: self.leaves.contains(&i),
-            });
+            let leaf = self.leaves.contains(&i) || (state.since.is_none() && state.host > 0 && info.kind.consumes());
+            let (energy, power_w, lower_bound) = (Microjoules(state.closed), state.power_w, state.ambiguous > 0);
+            // written over where it is the same domain: the count of its owners stays a cache line that is not touched
+            if let Some(row) = s.domains.get_mut(i).filter(|row| Arc::ptr_eq(&row.info, info)) {
+                (row.energy, row.power_w, row.uncertainty_j) = (energy, power_w, uncertainty_j);
+                (row.in_host, row.leaf, row.lower_bound) = (in_host, leaf, lower_bound);
+            } else {
+                s.domains.truncate(i);
+                s.domains.push(DomainRow { info: Arc::clone(info), energy, uncertainty_j, power_w, in_host, leaf, lower_bound });
+            }
             if in_host {
-                uncertainty += uncertainty_j;
                 metered += state.metered_s.min(window_s);
+                seconds += window_s;
+            }
+            if in_host || state.host > 0 {
+                uncertainty += uncertainty_j;
                 let (method, provenance) = (info.source, info.provenance());
                 match s.host.iter_mut().find(|r| r.method == method && r.provenance == provenance) {
-                    Some(row) => row.energy += Microjoules(state.closed),
+                    Some(row) => row.energy += Microjoules(state.host),
                     None => {
-                        s.host.push(HostRow { method, provenance, energy: Microjoules(state.closed), coarse: Microjoules::ZERO });
+                        s.host.push(HostRow { method, provenance, energy: Microjoules(state.host), coarse: Microjoules::ZERO });
                     }
                 }
             }
         }
         s.uncertainty_j = uncertainty;
-        let seconds = window_s * cover.len() as f64;
         s.coverage = if seconds > 0.0 { (metered / seconds).min(1.0) } else { 1.0 };
     }
 
     /// The coarse host is the sum of the coarse family; what it rose by goes to the rows that lag most behind their own energy.
     fn fill_coarse(&mut self, s: &mut Snapshot) {
-        self.coarse.resize(s.host.len(), 0);
         let family: u64 = s.workloads.iter().map(|r| r.energy.coarse().0).sum();
-        let mut rise = family.saturating_sub(self.coarse.iter().sum());
-        for (row, coarse) in s.host.iter_mut().zip(&mut self.coarse) {
-            let part = rise.min(row.energy.0.saturating_sub(*coarse));
-            *coarse += part;
+        let mut rise = family.saturating_sub(self.coarse.iter().map(|(.., so_far)| so_far).sum());
+        for row in &mut s.host {
+            let of_row =
+                |(method, provenance, _): &(Source, Provenance, u64)| (*method, *provenance) == (row.method, row.provenance);
+            let place = self.coarse.iter().position(of_row).unwrap_or_else(|| {
+                self.coarse.push((row.method, row.provenance, 0));
+                self.coarse.len() - 1
+            });
+            let so_far = &mut self.coarse[place].2;
+            let part = rise.min(row.energy.0.saturating_sub(*so_far));
+            *so_far += part;
             rise -= part;
-            row.coarse = Microjoules(*coarse);
+            row.coarse = Microjoules(*so_far);
         }
     }
 
@@ -120,10 +133,28 @@ impl Sampler {
                 let seconds = self.last_tick.map_or(0.0, |at| at.seconds_since(since));
                 s.warnings
                     .push(format!("{} of {} has not been readable for {seconds:.0} s", info.name, info.source.name()).into());
-            } else if self.parts.bank.counter(i).unchanged_for() > period_ns.max((info.update_s * 1e9) as u64).saturating_mul(3) {
+            } else if state.since.is_some()
+                && self.parts.bank.counter(i).unchanged_for() > period_ns.max((info.update_s * 1e9) as u64).saturating_mul(3)
+            {
                 let seconds = self.parts.bank.counter(i).unchanged_for() as f64 / 1e9;
                 s.warnings.push(format!("{} of {} has not moved for {seconds:.0} s", info.name, info.source.name()).into());
             }
+        }
+        for (info, _) in self.infos.iter().zip(&self.domains).filter(|(_, state)| state.ambiguous > 0) {
+            let name = &info.name;
+            s.warnings.push(
+                format!("ambiguous_wrap: more than one wrap may lie between two readings of {name}: its energy is a lower bound")
+                    .into(),
+            );
+        }
+        for row in self.faults.gap_seconds.iter().filter(|r| r.reason == GapReason::Implausible.name()) {
+            let (domain, seconds) = (&row.domain, row.amount);
+            s.warnings
+                .push(format!("implausible_power: {domain} rose by more than it can draw; {seconds:.0} s are missing").into());
+        }
+        if self.platform.implausible {
+            let mend = "set host_cover = \"packages\" in [meter]";
+            s.warnings.push(format!("psys_implausible: psys read less than its packages over the last minute; {mend}").into());
         }
         self.parts.bank.warnings(&mut s.warnings);
         #[cfg(feature = "ledger")]

@@ -3,7 +3,7 @@
 //! The choice is made once, at the start: any meter that covers the CPU, and no model at all; a meter that is denied leaves the
 //! model, with the mend in the list of sources. On a fake tree everything that asks the kernel by number switches itself off.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -12,21 +12,22 @@ use thiserror::Error;
 use crate::bank::Bank;
 use crate::cover::{Containment, HostCover, host_cover};
 use crate::error::ReadError;
-use crate::meter::model::{Coefficients, ModelMeter, memory_gb};
-use crate::meter::powercap::{PowercapMeter, PowercapOptions};
+use crate::meter::SourceReport;
+use crate::meter::model::memory_gb;
+use crate::meter::rapl::RaplOptions;
 use crate::meter::replay::{Playback, Recording};
-use crate::meter::{DomainReport, Meter, SourceReport, Status};
 use crate::probe::Probe;
 use crate::stamp::Clock;
-use crate::system::{SystemClock, nanoseconds};
-use crate::usage::cgroup::CgroupUsage;
-use crate::usage::host::{HostUsage, SharedHost};
-use crate::usage::placement::GroupRows;
-use crate::usage::process::{ProcessUsage, Reader};
+use crate::system::nanoseconds;
+use crate::usage::host::HostUsage;
 use crate::usage::{HostRow, UsageSource};
 use crate::window::{Meters, Window};
+use meters::Facts;
+use usage::{open_host, open_usage};
 
+mod meters;
 mod replayed;
+mod usage;
 
 /// Where to look, and what may be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +46,10 @@ pub struct Options {
     pub cover: HostCover,
     /// What the configuration says that lies inside what.
     pub contains: Containment,
+    /// Where device nodes lie.
+    pub dev: PathBuf,
     /// What the configuration says of RAPL.
-    pub powercap: PowercapOptions,
+    pub rapl: RaplOptions,
 }
 
 impl Default for Options {
@@ -59,7 +62,8 @@ impl Default for Options {
             group_rows: true,
             cover: HostCover::Auto,
             contains: Containment::new(),
-            powercap: PowercapOptions::default(),
+            dev: "/dev".into(),
+            rapl: RaplOptions::default(),
         }
     }
 }
@@ -106,36 +110,19 @@ impl std::fmt::Debug for Machine {
 impl Machine {
     /// Tries every source.
     pub fn detect(options: &Options) -> Self {
-        let cpuinfo = std::fs::read_to_string(options.procfs.join("cpuinfo")).unwrap_or_default();
-        let memory_gb = std::fs::read_to_string(options.procfs.join("meminfo")).ok().as_deref().and_then(memory_gb);
-        let twin_dies = ["AuthenticAMD", "HygonGenuine"].iter().any(|v| cpuinfo.contains(v));
-        let powercap = PowercapOptions { twin_dies: options.powercap.twin_dies || twin_dies, ..options.powercap };
-        let (meter, mut report) = PowercapMeter::discover(&options.sysfs, &powercap);
-        let is_guest = cpuinfo.contains("hypervisor");
-        if report.status == Status::Absent && is_guest {
-            report.detail = format!("{}; this is a virtual machine", report.detail);
-            report.mend = Some(if options.model {
-                "none needed: a virtual machine has no RAPL, the model is used".into()
-            } else {
-                "none: a virtual machine has no RAPL; leave --no-model out to get a modelled figure".into()
-            });
-        }
-        let why = format!("{}: {}", report.status.name(), report.detail);
-        let mut reports = vec![report];
-        let (host, cpus) = open_host(options, &mut reports);
-        let mut meters: Vec<Box<dyn Meter>> = Vec::new();
-        match meter {
-            Some(meter) => {
-                reports[0].domains = DomainReport::list(meter.domains(), &host_cover(meter.domains(), &options.cover));
-                meters.push(Box::new(meter));
-            }
-            None => meters.extend(open_model(options, host.as_ref(), &cpuinfo, memory_gb, &why, &mut reports)),
-        }
-        let bank = Bank::with(meters, &options.contains);
-        let usage = open_usage(options, host, &mut reports);
+        let facts = Facts {
+            cpuinfo: std::fs::read_to_string(options.procfs.join("cpuinfo")).unwrap_or_default(),
+            memory_gb: std::fs::read_to_string(options.procfs.join("meminfo")).ok().as_deref().and_then(memory_gb),
+        };
+        let mut usage_reports = Vec::new();
+        let (host, cpus) = open_host(options, &mut usage_reports);
+        let mut reports = Vec::new();
+        let bank = meters::open(options, &facts, host.as_ref(), &mut reports);
+        let usage = open_usage(options, host, &mut usage_reports);
+        reports.append(&mut usage_reports);
         let domains = bank.domain_list();
         let host_cover = host_cover(&domains, &options.cover).iter().map(|&i| domains[i].full_name()).collect();
-        Self { bank, usage, reports, host_cover, cpus, memory_gb, options: options.clone(), replay: None }
+        Self { bank, usage, reports, host_cover, cpus, memory_gb: facts.memory_gb, options: options.clone(), replay: None }
     }
 
     /// True where something covers the host.
@@ -235,114 +222,6 @@ pub fn host_reader(options: &Options) -> crate::probe::HostReader {
         };
         host.row(clock)
     })
-}
-
-fn open_host(options: &Options, reports: &mut Vec<SourceReport>) -> (Option<SharedHost>, u32) {
-    let opened =
-        HostUsage::open(&options.procfs, &options.cgroupfs).and_then(|mut host| host.row(&SystemClock).map(|row| (host, row)));
-    match opened {
-        Ok((host, row)) => {
-            let step = row.quantum_ns as f64 / 1e6;
-            let detail = format!("CPU time of the machine, in steps of {step} ms, {} processors", row.cpus);
-            reports.push(usage_report("usage/host", Status::Ok, detail, host.busy_path(), None));
-            (Some(SharedHost::new(host)), row.cpus)
-        }
-        Err(error) => {
-            reports.push(failed("usage/host", &options.procfs.join("stat"), &error, "pass the root of procfs with --procfs"));
-            (None, 0)
-        }
-    }
-}
-
-fn open_model(
-    options: &Options,
-    host: Option<&SharedHost>,
-    cpuinfo: &str,
-    memory_gb: Option<f64>,
-    why: &str,
-    reports: &mut Vec<SourceReport>,
-) -> Option<Box<dyn Meter>> {
-    let absent = |detail: &str, mend: Option<&str>| SourceReport {
-        source: "model".into(),
-        status: Status::Absent,
-        detail: detail.into(),
-        path: None,
-        errno: None,
-        mend: mend.map(str::to_owned),
-        model: None,
-        domains: Vec::new(),
-    };
-    if !options.model {
-        reports.push(absent("not allowed (--no-model)", Some("leave --no-model out to get a modelled figure")));
-        return None;
-    }
-    let Some(host) = host.cloned() else {
-        reports.push(absent("the model needs the CPU time of the machine", Some("pass the root of procfs with --procfs")));
-        return None;
-    };
-    let coefficients = Coefficients::by_cpuinfo(cpuinfo);
-    let model = ModelMeter::new(coefficients, memory_gb.unwrap_or(0.0), Box::new(move |clock| host.recent(clock)));
-    reports.push(model.report(why));
-    Some(Box::new(model))
-}
-
-fn open_usage(options: &Options, host: Option<SharedHost>, reports: &mut Vec<SourceReport>) -> Vec<Box<dyn UsageSource>> {
-    let mut usage: Vec<Box<dyn UsageSource>> = Vec::new();
-    usage.extend(host.map(|h| Box::new(h) as Box<dyn UsageSource>));
-    let (groups, rows) =
-        if options.group_rows { CgroupUsage::open_all(&options.cgroupfs) } else { (Vec::new(), GroupRows::default()) };
-    match ProcessUsage::open(&options.procfs, rows) {
-        Ok(processes) => {
-            let detail = match processes.reader() {
-                Reader::Clock => "every process by its CPU clock, in nanoseconds",
-                Reader::Stat => {
-                    "every process by its stat file, in ticks of 10 ms: the CPU clock is off, since this is not the procfs of our own processes"
-                }
-            };
-            reports.push(usage_report("usage/process", Status::Ok, detail.into(), &options.procfs, None));
-            usage.push(Box::new(processes));
-        }
-        Err(error) => reports.push(failed(
-            "usage/process",
-            &options.procfs,
-            &error,
-            "pass the root of procfs with --procfs; in a container, use the host's process namespace",
-        )),
-    }
-    if groups.is_empty() {
-        let detail =
-            if options.group_rows { "no hierarchy with CPU time" } else { "off: every process is a row (view = \"process\")" };
-        let mend = options.group_rows.then(|| "mount /sys/fs/cgroup, or pass its root with --cgroupfs".to_owned());
-        reports.push(usage_report("usage/cgroup", Status::Absent, detail.into(), &options.cgroupfs, mend));
-    }
-    for group in groups {
-        let detail = "control groups by their own CPU time, exited children included".into();
-        reports.push(usage_report(&format!("usage/{}", group.name()), Status::Ok, detail, group.root(), None));
-        usage.push(Box::new(group));
-    }
-    usage
-}
-
-fn usage_report(source: &str, status: Status, detail: String, path: &Path, mend: Option<String>) -> SourceReport {
-    SourceReport {
-        source: source.into(),
-        status,
-        detail,
-        path: Some(path.into()),
-        errno: None,
-        mend,
-        model: None,
-        domains: Vec::new(),
-    }
-}
-
-fn failed(source: &str, path: &Path, error: &ReadError, mend: &str) -> SourceReport {
-    let status = match error {
-        ReadError::Absent { .. } => Status::Absent,
-        ReadError::Denied { .. } => Status::Denied,
-        ReadError::Malformed { .. } | ReadError::Io { .. } => Status::Broken,
-    };
-    SourceReport { errno: error.errno(), ..usage_report(source, status, error.to_string(), path, Some(mend.into())) }
 }
 
 #[cfg(test)]
