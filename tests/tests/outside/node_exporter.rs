@@ -13,7 +13,7 @@ use treehouse_tests::lines::Lines;
 use treehouse_tests::scratch::Scratch;
 use treehouse_tests::{http, machine, skip, tools};
 
-use crate::support::{FAKE_MACHINE, TREEHOUSE, eventually, on, settled};
+use crate::support::{FAKE_MACHINE, eventually, on, settled};
 
 /// The largest value of the package's counter, and one count, in microjoules.
 const RANGE_UJ: i128 = 262_143_328_850;
@@ -119,7 +119,10 @@ fn at_a_wrap_theirs_falls_and_ours_goes_on() {
     assert!((lost - (RANGE_UJ - last)).abs() <= 2 * UNIT_UJ, "{lost} uJ are lost, the last sample was {last}: {theirs:?}");
     let seldom = [theirs[0], theirs[theirs.len() - 1]];
     let lost_seldom = drawn - increase(&seldom);
-    assert!((lost_seldom - (RANGE_UJ - theirs[0])).abs() <= 2 * UNIT_UJ, "{lost_seldom} uJ are lost between two samples: {theirs:?}");
+    assert!(
+        (lost_seldom - (RANGE_UJ - theirs[0])).abs() <= 2 * UNIT_UJ,
+        "{lost_seldom} uJ are lost between two samples: {theirs:?}"
+    );
     assert!(lost_seldom >= lost && lost_seldom > 0);
 
     // ours
