@@ -58,7 +58,11 @@ fn value(shown: u64, ns: u64) -> Result<RecordedValue, ReadError> {
 }
 
 fn tick(ns: u64, value: Result<RecordedValue, ReadError>) -> Tick {
-    Tick { boottime_ns: ns, monotonic_ns: ns, values: vec![value], host: None }
+    tick_of(ns, value, None)
+}
+
+fn tick_of(ns: u64, value: Result<RecordedValue, ReadError>, host: Option<HostRow>) -> Tick {
+    Tick { boottime_ns: ns, monotonic_ns: ns, values: vec![value], host }
 }
 
 fn parse(head: &Head, ticks: &[Tick]) -> Result<Recording, RecordingError> {
@@ -235,6 +239,9 @@ fn a_line_that_was_not_finished_is_left_out_and_said() {
 fn what_is_wrong_is_told_with_file_and_line() {
     let good = serde_json::to_string(&head(&[package()])).unwrap();
     let first = tick(0, value(5, 0)).line().unwrap();
+    let later = |ns: u64, host| tick_of(ns, value(6, ns), host).line().unwrap();
+    let host = HostRow { at_ns: 0, busy_ns: 0, steal_ns: 0, cpus: 1_000_000, quantum_ns: 1 };
+    let (far, crowded) = (first.clone() + &later(1_000_000 * S, None), first.clone() + &later(1_000_000 * S, Some(host)));
     let said = |head: &str, lines: &str| {
         let text = Recording::parse(Path::new("rec"), head.as_bytes(), lines.as_bytes()).unwrap_err().to_string();
         assert_eq!(text.lines().count(), 1, "{text}");
@@ -263,6 +270,8 @@ fn what_is_wrong_is_told_with_file_and_line() {
             "value 1: neither `shown` with `at`, nor `error`",
         ),
         (&good, "{\"boottime_ns\":0,\"monotonic_ns\":0,\"values\":[{\"error\":\"io\",\"path\":\"x\"}]}\n", "without its `errno`"),
+        (&good.replace("\"max_power_w\":1000.0", "\"max_power_w\":1e9"), &far, "rec/readings.jsonl:3: 1.5e15 J at most"),
+        (&good, &crowded, "rec/readings.jsonl:2: host: no machine has 1000000 processors for so long"),
         (&good, "{\"boottime_ns\":0,\"monotonic_ns\":0,\"valves\":[]}\n", "rec/readings.jsonl:1: unknown field `valves`"),
     ] {
         let text = said(head, lines);
