@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         grid: Arc::new(StaticGrid::new(Some("FR"))?),
         embodied: None,
         own_cpu: Box::new(own_cpu_ns),
+        learn: None,
         ledger: None,
     };
     let monitor = Monitor::start(Sampler::new(parts, Settings { period: Duration::from_millis(500), ..Settings::default() }))?;

@@ -292,7 +292,12 @@ impl Counter {
             return self.advance(value.shown, value.at);
         }
         (self.failed, self.reloaded) = (false, false);
-        self.restart(value.shown, value.at, Outcome::Gap(value.epoch.reason))
+        let outcome = match value.epoch.reason {
+            // the source saw its counter start anew, even if it has overtaken its old value since
+            GapReason::Reset => Outcome::Reset(ResetReason::Reload),
+            reason => Outcome::Gap(reason),
+        };
+        self.restart(value.shown, value.at, outcome)
     }
 
     /// Takes one reading of the epoch that runs: `shown` microjoules, or counts of a register.
@@ -342,7 +347,8 @@ impl Counter {
         match self.spec.wrap {
             Wrap::Units { unit_nj } => {
                 let unit_nj = unit_nj.max(1);
-                let raw = |shown: u64| (u128::from(shown) * 1000 + u128::from(unit_nj) / 2) / u128::from(unit_nj);
+                // the kernel rounds down: rounding up gives its count back for every unit of at least a microjoule
+                let raw = |shown: u64| (u128::from(shown) * 1000).div_ceil(u128::from(unit_nj));
                 let (old, new) = (u32::try_from(raw(old)).ok()?, u32::try_from(raw(new)).ok()?);
                 Some(nanojoules(u128::from(new.wrapping_sub(old)) * u128::from(unit_nj)))
             }

@@ -35,6 +35,9 @@ pub(crate) struct Cli {
     /// Play a recording of `treehouse record` in place of this machine's meters
     #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["sysfs", "procfs"])]
     pub(crate) replay: Option<PathBuf>,
+    /// Library of NVIDIA's management interface to load instead of the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) nvml: Option<PathBuf>,
     /// Zone of the grid, such as GB, FR or US-CISO
     #[arg(long, global = true, value_name = "ZONE")]
     pub(crate) zone: Option<String>,

@@ -28,6 +28,6 @@ pub(crate) fn sampler(
     period: Duration,
 ) -> Result<Sampler, Box<dyn Error>> {
     let grid = Arc::new(StaticGrid::new(None)?);
-    let parts = Parts { clock, bank, usage, grid, embodied: None, own_cpu: Box::new(own_cpu_ns), ledger: None };
+    let parts = Parts { clock, bank, usage, grid, embodied: None, own_cpu: Box::new(own_cpu_ns), learn: None, ledger: None };
     Ok(Sampler::new(parts, Settings { period, ..Settings::default() }))
 }

@@ -3,7 +3,11 @@
 use super::Options;
 use crate::bank::Bank;
 use crate::cover::{HostCover, host_cover};
-use crate::meter::model::{Coefficients, ModelMeter};
+use crate::meter::battery::BatteryMeter;
+use crate::meter::hwmon::HwmonMeter;
+use crate::meter::model::{self, Calibration, MachineKey, ModelMeter, Rule};
+use crate::meter::nvml::NvmlMeter;
+use crate::meter::odpm::OdpmMeter;
 use crate::meter::rapl::RaplMeter;
 use crate::meter::{DomainReport, Meter, SourceReport, Status};
 use crate::usage::host::SharedHost;
@@ -25,7 +29,7 @@ impl Facts {
 }
 
 /// Every meter that answers, and the model where no meter covers the processors. What became of each is added to `reports`.
-pub(super) fn open(options: &Options, facts: &Facts, host: Option<&SharedHost>, reports: &mut Vec<SourceReport>) -> Bank {
+pub(super) fn open(options: &Options, facts: &Facts, host: (Option<&SharedHost>, u32), reports: &mut Vec<SourceReport>) -> Bank {
     let mut meters = open_real(options, facts, reports);
     let covered = meters.iter().any(|m| m.domains().iter().any(|d| d.kind.covers_cpu() && d.duplicate_of.is_none()));
     if !covered {
@@ -42,7 +46,28 @@ fn open_real(options: &Options, facts: &Facts, reports: &mut Vec<SourceReport>) 
     let (rapl, tried) = RaplMeter::discover(&options.sysfs, &options.dev, facts.cpuinfo.as_bytes(), &options.rapl);
     reports.extend(tried);
     meters.extend(rapl.map(|m| Box::new(m) as Box<dyn Meter>));
+    if let Some(nvml) = &options.nvml {
+        take(NvmlMeter::discover(&options.sysfs, nvml), &mut meters, reports);
+    }
+    if let Some(hwmon) = &options.hwmon {
+        take(HwmonMeter::discover(&options.sysfs, hwmon), &mut meters, reports);
+    }
+    if let Some(odpm) = &options.odpm {
+        take(OdpmMeter::discover(&options.sysfs, odpm), &mut meters, reports);
+    }
+    if let Some(battery) = &options.battery {
+        take(BatteryMeter::discover(&options.sysfs, battery), &mut meters, reports);
+    }
     meters
+}
+
+fn take<M: Meter + 'static>(
+    (meter, report): (Option<M>, SourceReport),
+    meters: &mut Vec<Box<dyn Meter>>,
+    reports: &mut Vec<SourceReport>,
+) {
+    meters.extend(meter.map(|m| Box::new(m) as Box<dyn Meter>));
+    reports.push(report);
 }
 
 /// Says in the list and in one sentence why no meter covers the processors.
@@ -83,7 +108,7 @@ fn tell(bank: &Bank, cover: &HostCover, reports: &mut [SourceReport]) {
 
 fn open_model(
     options: &Options,
-    host: Option<&SharedHost>,
+    (host, cpus): (Option<&SharedHost>, u32),
     facts: &Facts,
     why: &str,
     reports: &mut Vec<SourceReport>,
@@ -106,8 +131,21 @@ fn open_model(
         reports.push(absent("the model needs the CPU time of the machine", Some("pass the root of procfs with --procfs")));
         return None;
     };
-    let coefficients = Coefficients::by_cpuinfo(&facts.cpuinfo);
-    let model = ModelMeter::new(coefficients, facts.memory_gb.unwrap_or(0.0), Box::new(move |clock| host.recent(clock)));
-    reports.push(model.report(why));
+    // a file that cannot be used teaches nothing, and is said so
+    let key = MachineKey::new(&facts.cpuinfo, cpus);
+    let learned = options.calibration.as_deref().map(|path| Calibration::load(path, &key));
+    let (learned, unusable) = match learned {
+        Some(Ok(learned)) => (learned, None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
+    let said = model::Facts::read(&options.sysfs, &facts.cpuinfo, options.tdp_w);
+    let rule = Rule::choose(&said, learned.as_ref());
+    let model = ModelMeter::with(rule, facts.memory_gb.unwrap_or(0.0), Box::new(move |clock| host.recent(clock)));
+    let mut report = model.report(why);
+    if let Some(error) = unusable {
+        report.detail = format!("{}; {error}", report.detail);
+    }
+    reports.push(report);
     Some(Box::new(model))
 }

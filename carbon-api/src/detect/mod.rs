@@ -13,7 +13,11 @@ use crate::bank::Bank;
 use crate::cover::{Containment, HostCover, host_cover};
 use crate::error::ReadError;
 use crate::meter::SourceReport;
-use crate::meter::model::memory_gb;
+use crate::meter::battery::BatteryOptions;
+use crate::meter::hwmon::HwmonOptions;
+use crate::meter::model::{Learner, MachineKey, memory_gb};
+use crate::meter::nvml::NvmlOptions;
+use crate::meter::odpm::OdpmOptions;
 use crate::meter::rapl::RaplOptions;
 use crate::meter::replay::{Playback, Recording};
 use crate::probe::Probe;
@@ -48,8 +52,20 @@ pub struct Options {
     pub contains: Containment,
     /// Where device nodes lie.
     pub dev: PathBuf,
-    /// What the configuration says of RAPL.
+    /// RAPL.
     pub rapl: RaplOptions,
+    /// NVIDIA GPUs; `None`: not tried.
+    pub nvml: Option<NvmlOptions>,
+    /// Sensors of boards; `None`: not tried.
+    pub hwmon: Option<HwmonOptions>,
+    /// Rails of phones; `None`: not tried.
+    pub odpm: Option<OdpmOptions>,
+    /// Batteries; `None`: not tried.
+    pub battery: Option<BatteryOptions>,
+    /// Thermal design power of all processors together, for the model, in watts.
+    pub tdp_w: Option<f64>,
+    /// Where the model keeps what it learned beside a meter; `None`: nowhere.
+    pub calibration: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -64,6 +80,12 @@ impl Default for Options {
             contains: Containment::new(),
             dev: "/dev".into(),
             rapl: RaplOptions::default(),
+            nvml: Some(NvmlOptions::default()),
+            hwmon: Some(HwmonOptions::default()),
+            odpm: Some(OdpmOptions::default()),
+            battery: Some(BatteryOptions::default()),
+            tdp_w: None,
+            calibration: None,
         }
     }
 }
@@ -96,6 +118,7 @@ pub struct Machine {
     pub cpus: u32,
     /// Gigabytes of memory, where `meminfo` tells.
     pub memory_gb: Option<f64>,
+    key: MachineKey,
     options: Options,
     /// What is played in place of this machine.
     replay: Option<Arc<Playback>>,
@@ -117,12 +140,13 @@ impl Machine {
         let mut usage_reports = Vec::new();
         let (host, cpus) = open_host(options, &mut usage_reports);
         let mut reports = Vec::new();
-        let bank = meters::open(options, &facts, host.as_ref(), &mut reports);
+        let bank = meters::open(options, &facts, (host.as_ref(), cpus), &mut reports);
         let usage = open_usage(options, host, &mut usage_reports);
         reports.append(&mut usage_reports);
         let domains = bank.domain_list();
         let host_cover = host_cover(&domains, &options.cover).iter().map(|&i| domains[i].full_name()).collect();
-        Self { bank, usage, reports, host_cover, cpus, memory_gb: facts.memory_gb, options: options.clone(), replay: None }
+        let key = MachineKey::new(&facts.cpuinfo, cpus);
+        Self { bank, usage, reports, host_cover, cpus, memory_gb: facts.memory_gb, key, options: options.clone(), replay: None }
     }
 
     /// True where something covers the host.
@@ -146,6 +170,17 @@ impl Machine {
             warnings.push("memory has no meter here: it is not in the host".to_owned());
         }
         warnings
+    }
+
+    /// What lets the model learn this machine's power beside its meter of packages; `None` where there is none, or no place for
+    /// what is learned.
+    pub fn learner(&self) -> Option<Learner> {
+        // a recording teaches nothing of this machine
+        if self.replay.is_some() {
+            return None;
+        }
+        let meter = self.host_cover.iter().find(|d| d.starts_with("rapl_"))?;
+        Some(Learner::start(self.options.calibration.clone()?, self.key.clone(), meter.split('/').next().unwrap_or(meter)))
     }
 
     /// Everything needed to measure windows.

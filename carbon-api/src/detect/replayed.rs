@@ -8,6 +8,7 @@ use crate::bank::Bank;
 use crate::cover::host_cover;
 use crate::domain::DomainInfo;
 use crate::error::ReadError;
+use crate::meter::model::MachineKey;
 use crate::meter::replay::{Playback, RecordedSource, Recording, ReplayClock, ReplayHost, model};
 use crate::meter::{DomainReport, SourceReport, Status};
 use crate::probe::HostReader;
@@ -39,6 +40,7 @@ impl Machine {
             host_cover: cover.iter().map(|&i| domains[i].full_name()).collect(),
             cpus: recording.head().machine.cpus,
             memory_gb: recording.head().machine.memory_gb,
+            key: MachineKey::new("", recording.head().machine.cpus),
             options: options.clone(),
             replay: Some(playback),
         }
@@ -136,6 +138,12 @@ mod tests {
         );
         assert_eq!(machine.reports[1].mend, None);
         assert!(machine.warnings()[0].starts_with("replayed: "), "{:?}", machine.warnings());
+    }
+
+    #[test]
+    fn the_model_learns_nothing_from_it() {
+        let options = Options { calibration: Some("/nonexistent/calibration.json".into()), ..Options::default() };
+        assert!(Machine::replay(&recording(), &options).learner().is_none());
     }
 
     #[test]

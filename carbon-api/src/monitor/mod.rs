@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-pub use sampler::{Parts, Sampler, Settings};
+pub use sampler::{Learn, Parts, Sampler, Settings};
 
 use crate::bank::Bank;
 use crate::cover::HostCover;

@@ -13,7 +13,7 @@ use crate::bank::Bank;
 use crate::carbon::EmbodiedModel;
 use crate::closed::{Closed, Reading};
 use crate::cover::{HostCover, host_cover, leaves};
-use crate::domain::{DomainInfo, Provenance, Source};
+use crate::domain::{DomainInfo, DomainKind, Provenance, Source};
 use crate::family::{Booking, Family, FamilySettings};
 use crate::grid::{Intensity, IntensityProvider};
 use crate::intervals::Intervals;
@@ -55,6 +55,9 @@ impl Default for Settings {
     }
 }
 
+/// Takes utilisation, watts, seconds and the time.
+pub type Learn = Box<dyn FnMut(f64, f64, f64, Timestamp) + Send>;
+
 /// What is wired together from outside.
 pub struct Parts {
     /// The clocks.
@@ -69,6 +72,9 @@ pub struct Parts {
     pub embodied: Option<EmbodiedModel>,
     /// Cumulative CPU time of this very program, in nanoseconds.
     pub own_cpu: Box<dyn FnMut() -> u64 + Send>,
+    /// Hears after each closed interval how busy the machine was (0 to 1), the mean watts of its packages, the seconds, and the
+    /// time.
+    pub learn: Option<Learn>,
     /// The ledger, where there is one.
     #[cfg(feature = "ledger")]
     pub ledger: Option<Writer>,
@@ -252,6 +258,8 @@ impl Sampler {
             {
                 self.batch.until = self.utc;
             }
+            let used = f64::min(closed.host.busy_ns as f64 / (closed.host.capacity_ns as f64).max(1.0), 1.0);
+            self.learn(used);
             self.close_domains();
             self.platform.look(&self.infos, &self.domains, self.intervals.cover(), self.until.0);
         } else if !self.ready {
@@ -260,6 +268,19 @@ impl Sampler {
         for slot in self.intervals.take_finished() {
             self.family.retire(slot, self.utc);
             self.consumers.release(slot);
+        }
+    }
+
+    /// Tells the model what the packages drew over the interval that closes; only where every package was read.
+    fn learn(&mut self, utilisation: f64) {
+        let Some(learn) = &mut self.parts.learn else { return };
+        let is_package =
+            |info: &DomainInfo| info.kind == DomainKind::Package && info.duplicate_of.is_none() && info.source.is_rapl();
+        let packages = || self.infos.iter().zip(&self.domains).filter(|(info, _)| is_package(info)).map(|(_, state)| state);
+        let whole = packages().all(|p| p.since.is_some() && (p.open_s - self.interval_s).abs() < 0.01 * self.interval_s);
+        if whole && self.interval_s > 0.0 && packages().next().is_some() {
+            let energy: u64 = packages().map(|p| p.open).sum();
+            learn(utilisation, energy as f64 / 1e6 / self.interval_s, self.interval_s, self.utc);
         }
     }
 

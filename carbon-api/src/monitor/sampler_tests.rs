@@ -98,6 +98,7 @@ fn parts(tree: &PlainTree, clock: HandClock, ledger: Option<Writer>) -> Parts {
         grid: Arc::new(Flat),
         embodied: None,
         own_cpu: Box::new(|| 0),
+        learn: None,
         ledger,
     }
 }

@@ -123,6 +123,7 @@ impl Bench {
             embodied: None,
             own_cpu: Box::new(|| 0),
             ledger: None,
+            learn: None,
         };
         let mut bench = Self { sampler: Sampler::new(parts, Settings::default()), clock, at: 0 };
         bench.tick_at(0);

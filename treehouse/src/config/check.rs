@@ -69,6 +69,18 @@ fn check_values(c: &Config) -> Result<(), (&'static str, String)> {
     if let Some(watts) = c.meter.max_power_w {
         within("meter.max_power_w", watts, 0.1, 1e6)?;
     }
+    if let Some(watts) = c.meter.tdp_w {
+        within("meter.tdp_w", watts, 0.1, 1e6)?;
+    }
+    let sensors = [
+        ("meter.hwmon.accuracy", &c.meter.hwmon),
+        ("meter.odpm.accuracy", &c.meter.odpm),
+        ("meter.fuel_gauge.accuracy", &c.meter.fuel_gauge),
+    ];
+    within("meter.nvml.accuracy", c.meter.nvml.accuracy.unwrap_or(0.0), 0.0, 1.0)?;
+    for (key, sensor) in sensors {
+        within(key, sensor.accuracy.unwrap_or(0.0), 0.0, 1.0)?;
+    }
     within("embodied.life_years", c.embodied.life_years, 0.1, 100.0)?;
     if let Some(grams) = c.embodied.total_g {
         within("embodied.total_g", grams, 0.0, 1e12)?;

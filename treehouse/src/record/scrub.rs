@@ -15,8 +15,11 @@ impl Scrub {
     pub(super) fn new(roots: &Options, domains: &[DomainInfo]) -> Self {
         let mounts =
             [(&roots.cgroupfs, "/sys/fs/cgroup"), (&roots.sysfs, "/sys"), (&roots.procfs, "/proc"), (&roots.dev, "/dev")];
+        // a library or a folder that somebody named may lie in a home
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let mut pairs: Vec<(String, String)> = mounts
             .into_iter()
+            .chain([(&home, "~")])
             .map(|(root, usual)| (root.to_string_lossy().trim_end_matches('/').to_owned(), usual.to_owned()))
             .filter(|(root, usual)| root != usual && !root.is_empty())
             .collect();

@@ -22,7 +22,8 @@ use carbon_api::grid::IntensityProvider;
 use carbon_api::ledger::LedgerError;
 use carbon_api::ledger::store::Ledger;
 use carbon_api::ledger::writer::Writer;
-use carbon_api::monitor::{Handle, Monitor, Parts, Sampler, Settings};
+use carbon_api::meter::model::Learner;
+use carbon_api::monitor::{Handle, Learn, Monitor, Parts, Sampler, Settings};
 use carbon_api::snapshot::SnapshotCell;
 use carbon_api::units::Joules;
 
@@ -128,6 +129,12 @@ fn run(
     })
 }
 
+/// The model learns this machine while its meter is there.
+fn learner(learner: Option<Learner>) -> Option<Learn> {
+    let mut learner = learner?;
+    Some(Box::new(move |utilisation, watts, seconds, now| learner.observe(utilisation, watts, seconds, now)))
+}
+
 fn sampler(config: &Config, machine: Machine, grid: Arc<SwitchableGrid>, ledger: Option<Writer>) -> Sampler {
     let settings = Settings {
         period: Duration::from_secs_f64(config.attribution.period_s),
@@ -140,6 +147,7 @@ fn sampler(config: &Config, machine: Machine, grid: Arc<SwitchableGrid>, ledger:
         },
         commit: Duration::from_secs_f64(config.ledger.commit_s),
     };
+    let learn = learner(machine.learner());
     let parts = Parts {
         clock: machine.clock(),
         embodied: wiring::embodied(config, &machine),
@@ -147,6 +155,7 @@ fn sampler(config: &Config, machine: Machine, grid: Arc<SwitchableGrid>, ledger:
         usage: machine.usage,
         grid: grid as Arc<dyn IntensityProvider>,
         own_cpu: Box::new(own_cpu_ns),
+        learn,
         ledger,
     };
     Sampler::new(parts, settings)

@@ -6,11 +6,13 @@
 
 mod calibration;
 mod cpus;
+mod learner;
 mod line;
 mod rule;
 
 pub use calibration::{Calibration, CalibrationError, MachineKey};
 pub use cpus::{Coefficients, DesignPower, Processor, Provider};
+pub use learner::Learner;
 pub use line::{Line, Point};
 pub use rule::{Curve, Facts, Load, Rule, powercap_tdp_w, tdp_share};
 

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::bank::Bank;
 
 pub use format::{Head, MachineFacts, RecordedModel, RecordedSource, Tick, TreeFacts, Unreadable};
+#[cfg(feature = "machine")]
 pub(crate) use playback::model;
 pub use playback::{Playback, ReplayClock, ReplayHost, ReplayMeter};
 pub use totals::{DomainTotals, Totals};
