@@ -20,6 +20,7 @@ pub use totals::{DomainTotals, Totals};
 
 mod check;
 pub mod format;
+mod line;
 mod playback;
 mod totals;
 
