@@ -6,6 +6,7 @@ mod decide;
 mod failure;
 mod intensity;
 mod output;
+mod record;
 mod run;
 mod serve;
 mod sources;
@@ -41,6 +42,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Verb::Sources => sources::sources(cli, &config),
         Verb::Run(options) => run::run(cli, &config, options),
         Verb::Serve(options) => serve::serve(cli, config, options),
+        Verb::Record(options) => record::record(cli, &config, options),
         Verb::Config => config::show(cli, &config),
         Verb::Decide(options) => decide::decide(cli, &config, options),
         Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
