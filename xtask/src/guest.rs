@@ -41,7 +41,7 @@ pub(crate) struct Options {
 }
 
 /// What a guest may take beyond its measurements before it is ended.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Where everything of the guest is kept.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let mut machine = Machine::start(&kit, &folder, &image, options.seconds)?;
     let mut transcript = Transcript::default();
     let limit = PATIENCE + 2 * Duration::from_secs(options.seconds.into());
-    let ended = machine.listen(limit, |line| transcript.take(line))?;
+    let ended = timed(|| machine.listen(limit, |line| transcript.take(line)))?;
     if let Err(error) = keep_recorded(workspace, &folder) {
         transcript.fail("the trees that the kernel showed are kept", &format!("{error:#}"));
     }
@@ -141,6 +141,6 @@ fn succeed(mut command: Command, what: &str) -> Result<()> {
 fn timed<T>(what: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let result = what()?;
-    println!("   ready, {:.1} s", start.elapsed().as_secs_f64());
+    println!("   done, {:.1} s", start.elapsed().as_secs_f64());
     Ok(result)
 }

@@ -95,12 +95,14 @@ fn all(checks: &mut Checks, seconds: u64, recorded: &std::path::Path) -> anyhow:
         None => checks.skip("perf measures what was used", "this program knows no perf events"),
     }
     costs::compare(checks);
-    record::all(checks, recorded);
+    record::machine(checks);
     others::all(checks);
     for module in ["known_odpm", "known_pmu"] {
         modules::unload(module)?;
     }
     reload::driver(checks);
     reload::platform(checks);
+    record::platform(checks);
+    record::send(checks, recorded);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Copies what the kernel shows into an archive: trees for tests that cannot have this kernel.
+//! Copies what the kernel shows into an archive, scene by scene: trees for tests that cannot have this kernel.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,30 +27,40 @@ const LEFT_OUT: [&str; 9] =
 const FILES: [&str; 3] = ["/proc/cpuinfo", "/proc/meminfo", "/proc/version"];
 const PLACE: &str = "/tmp/recorded";
 
-/// Both forms of the rails, everything else once; then one archive.
-pub(crate) fn all(checks: &mut Checks, archive: &Path) {
+/// The whole machine, and its rails once more in the form of the first drivers.
+pub(crate) fn machine(checks: &mut Checks) {
     checks.check("the trees that the kernel shows are recorded", || {
-        let mut copy = Copy::into(PathBuf::from(PLACE));
+        let mut copy = Copy::into("machine");
         for root in ROOTS {
             copy.tree(Path::new(root))?;
         }
         for file in FILES {
             copy.file(Path::new(file))?;
         }
-        let count = copy.count;
-        ensure!(count > 100, "only {count} files");
-        old_rails()?;
-        run(Command::new("tar").args(["-c", "-C", PLACE, "-f"]).arg(archive).arg("."))?;
-        Ok(format!("{count} files"))
+        set("known_odpm", "old_form", "1")?;
+        let old = Copy::into("old-rails").tree(Path::new("/sys/bus/iio/devices"));
+        set("known_odpm", "old_form", "0")?;
+        old?;
+        ensure!(copy.count > 100, "only {} files", copy.count);
+        Ok(format!("{} files", copy.count))
     });
 }
 
-/// The nodes of rails in the form of the first drivers, beside the others.
-fn old_rails() -> Result<()> {
-    set("known_odpm", "old_form", "1")?;
-    let copied = Copy::into(Path::new(PLACE).join("old-odpm")).tree(Path::new("/sys/bus/iio/devices"));
-    set("known_odpm", "old_form", "0")?;
-    copied
+/// The powercap tree with a platform and a second door.
+pub(crate) fn platform(checks: &mut Checks) {
+    checks.check("the powercap tree of a platform is recorded", || {
+        let mut copy = Copy::into("platform");
+        copy.tree(Path::new("/sys/class/powercap"))?;
+        Ok(format!("{} files", copy.count))
+    });
+}
+
+/// Sends what was recorded as one archive.
+pub(crate) fn send(checks: &mut Checks, archive: &Path) {
+    let sent = run(Command::new("tar").args(["-c", "-C", PLACE, "-f"]).arg(archive).arg("."));
+    if let Err(error) = sent {
+        checks.record("what was recorded is sent", Err(error));
+    }
 }
 
 /// A copy under way.
@@ -61,8 +71,8 @@ struct Copy {
 }
 
 impl Copy {
-    fn into(place: PathBuf) -> Self {
-        Self { place, seen: BTreeSet::new(), count: 0 }
+    fn into(scene: &str) -> Self {
+        Self { place: Path::new(PLACE).join(scene), seen: BTreeSet::new(), count: 0 }
     }
 
     /// A folder or a link, with all that is in it.

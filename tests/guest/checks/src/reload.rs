@@ -26,8 +26,27 @@ pub(crate) fn driver(checks: &mut Checks) {
         Err(error) => return checks.record("the daemon measures through powercap", Err(error)),
     };
     checks.check("an I/O error of memory's counter costs the package nothing", || io_error(&daemon));
+    checks.check("a suspend is a gap, not kilowatts", || suspended(&daemon));
     checks.check("a driver that comes back costs no energy where its registers went on", || reloaded(&daemon));
     checks.check("a driver that comes back with cleared registers is a reset, not 262 kJ", || cleared(&daemon));
+}
+
+/// The machine sleeps for some seconds and is woken by its clock.
+fn suspended(daemon: &Daemon) -> Result<String> {
+    let (host, start) = (daemon.host()?, Truth::now()?);
+    let alarm = "/sys/class/rtc/rtc0/wakealarm";
+    std::fs::write(alarm, "+6").with_context(|| format!("cannot write {alarm}"))?;
+    std::fs::write("/sys/power/state", "mem").context("cannot suspend")?;
+    let gap = eventually("a gap is told", || {
+        let answer = daemon.energy()?;
+        let mut gaps = answer["gaps"].as_array().into_iter().flatten();
+        Ok(gaps.find(|gap| gap["reason"] == "suspend").cloned())
+    })?;
+    daemon.ticks(2)?;
+    let (counted, (used, seconds)) = (daemon.host()? - host, used_since(&start, "host")?);
+    let text = format!("counted {counted:.3} J of {used:.3} J in {seconds:.1} s awake");
+    ensure!(counted <= used + 1.5 * used / seconds, "{text}");
+    Ok(format!("{text}, gap from {} until {}", gap["from"], gap["until"]))
 }
 
 /// The whole board: the host is then the platform's meter alone.
