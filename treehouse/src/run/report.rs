@@ -90,7 +90,12 @@ impl Report {
         let joules = |e: Option<Microjoules>| e.map(|e| e.joules().value());
         let (own, host) = (joules(used.own), joules(used.host));
         let over = |e: Option<f64>, s: f64| e.filter(|_| s > 0.0).map(|e| e / s);
-        warnings.extend(used.warnings);
+        for warning in used.warnings {
+            // what the meters say and what the choice of meters said may be the same
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         let too_short = !used.domains.is_empty() && own.is_none() && used.seconds < 0.1;
         if too_short {
             warnings.push(format!("the run is shorter than the meter's update: between 0 and {:.3} J", used.bound_j));
