@@ -292,7 +292,12 @@ impl Counter {
             return self.advance(value.shown, value.at);
         }
         (self.failed, self.reloaded) = (false, false);
-        self.restart(value.shown, value.at, Outcome::Gap(value.epoch.reason))
+        let outcome = match value.epoch.reason {
+            // the source saw its counter start anew, even if it has overtaken its old value since
+            GapReason::Reset => Outcome::Reset(ResetReason::Reload),
+            reason => Outcome::Gap(reason),
+        };
+        self.restart(value.shown, value.at, outcome)
     }
 
     /// Takes one reading of the epoch that runs: `shown` microjoules, or counts of a register.

@@ -270,6 +270,14 @@ impl DomainInfo {
             _ => self.source.provenance(),
         }
     }
+
+    /// By which rule its energy is a share of another domain's: a partition of a GPU by its compute slices.
+    pub const fn basis(&self) -> Option<&'static str> {
+        match self.kind {
+            DomainKind::GpuInstance => Some("mig_partition"),
+            _ => None,
+        }
+    }
 }
 
 /// True where `outer` holds the energy of `inner`: by the tree, or because psys stands above packages and memory.

@@ -86,7 +86,7 @@ struct Account {
     tally: Tally,
     /// Energy before the promotion: it stays in `other`.
     before: u64,
-    /// Whose its energy was; `None` before the first, mixed where it was not always the same.
+    /// Whose the energy of its series is; `None` before the first, mixed where it was not always the same user's.
     owner: Option<Owner>,
     /// Which provenance its energy had last, so that a series that begins at zero does not claim another one.
     provenance: usize,
@@ -210,10 +210,10 @@ impl Family {
                 continue;
             };
             account.recent[part] += share.energy;
-            account.own(consumers.get(share.slot).map_or(Owner::Unknown, |c| c.owner));
             account.provenance = index(share.provenance);
             let (kind, exported) = (account.kind, account.state == State::Exported);
             if exported {
+                account.own(consumers.get(share.slot).map_or(Owner::Unknown, |c| c.owner));
                 account.tally.add(share.provenance, share.energy, grams);
             } else {
                 account.before += share.energy;
@@ -359,8 +359,7 @@ impl Family {
                 }
             }
             if let Some(account) = &mut self.accounts[i] {
-                account.state = State::Exported;
-                account.lead = 0;
+                (account.state, account.lead, account.owner) = (State::Exported, 0, None);
                 account.started_at = now;
                 self.exported += 1;
             }

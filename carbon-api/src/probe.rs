@@ -270,7 +270,9 @@ pub(crate) fn summarise(probe: &Probe, sums: &[Sum], begun: Option<Mark>, last: 
     let members = || probe.cover.iter().map(|&i| (&infos[i], &sums[i]));
     let too_short = members().any(|(info, _)| seconds < info.update_s);
     let known = !probe.cover.is_empty() && !too_short && members().all(|(_, sum)| sum.metered_s > 0.0);
-    let mut warnings = errors.to_vec();
+    let mut doubts = Vec::new();
+    probe.bank.warnings(&mut doubts);
+    let mut warnings: Vec<String> = errors.iter().cloned().chain(doubts.iter().map(ToString::to_string)).collect();
     for (info, sum) in members().filter(|(_, sum)| known && sum.lost_s > 0.0) {
         warnings.push(format!("{} covers {:.0} % of the window", info.name, 100.0 * sum.metered_s / seconds));
     }

@@ -153,6 +153,8 @@ pub struct Recorded {
 pub struct Snapshot {
     /// Counts snapshots; 0 before the first.
     pub sequence: u64,
+    /// Counts changes of what went wrong and of the intensity: two snapshots of one run with equal numbers agree in them.
+    pub revisions: (u64, u64),
     /// When counting began.
     pub since: Timestamp,
     /// The end of the last closed interval.
@@ -208,6 +210,7 @@ impl Snapshot {
     pub fn empty(since: Timestamp, period_s: f64) -> Self {
         Self {
             sequence: 0,
+            revisions: (0, 0),
             since,
             until: since,
             until_ns: 0,

@@ -29,7 +29,7 @@ impl Clock for SystemClock {
 }
 
 /// A duration or instant of the kernel in nanoseconds; 0 before the epoch.
-pub(crate) fn nanoseconds(time: Timespec) -> u64 {
+pub fn nanoseconds(time: Timespec) -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
@@ -71,7 +71,7 @@ impl KernelFile {
 }
 
 /// Parses an unsigned decimal that begins the bytes; blanks before it are skipped.
-pub(crate) fn leading_u64(bytes: &[u8]) -> Option<u64> {
+pub fn leading_u64(bytes: &[u8]) -> Option<u64> {
     let mut value: Option<u64> = None;
     for &b in bytes.iter().skip_while(|b| b.is_ascii_whitespace()) {
         if !b.is_ascii_digit() {
@@ -83,7 +83,7 @@ pub(crate) fn leading_u64(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Says that a file holds something else than it should.
-pub(crate) fn malformed(path: &Path, bytes: &[u8], expected: &'static str) -> ReadError {
+pub fn malformed(path: &Path, bytes: &[u8], expected: &'static str) -> ReadError {
     let found = String::from_utf8_lossy(&bytes[..bytes.len().min(24)]).into_owned();
     ReadError::Malformed { path: path.to_path_buf(), found, expected }
 }

@@ -1,14 +1,20 @@
 //! One request by HTTP/1.0: the answer is whole when the connection ends.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 /// How long a server may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a server said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Answer {
     /// The status: 200, 404 …
     pub status: u16,
@@ -30,6 +36,48 @@ impl Answer {
     /// It is none.
     pub fn json(&self) -> io::Result<serde_json::Value> {
         serde_json::from_str(&self.body).map_err(|error| io::Error::other(format!("{error} in: {}", self.body)))
+    }
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Over TCP.
+    Tcp(SocketAddr),
+    /// Over a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = io::Error;
+
+    fn from_str(text: &str) -> io::Result<Self> {
+        if text.starts_with('/') { Ok(Self::Unix(text.into())) } else { text.parse().map(Self::Tcp).map_err(io::Error::other) }
+    }
+}
+
+/// `GET path` over TCP or a Unix socket, with further header lines.
+///
+/// # Errors
+/// Nobody answers in time, or not by HTTP.
+pub fn ask(target: &Target, path: &str, headers: &[&str]) -> io::Result<Answer> {
+    match target {
+        Target::Tcp(address) => get(*address, path, headers),
+        Target::Unix(socket) => {
+            let stream = UnixStream::connect(socket)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            exchange(stream, "localhost", "GET", path, headers, "")
+        }
     }
 }
 
@@ -67,10 +115,21 @@ fn digit(value: u8) -> char {
 }
 
 fn send(address: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len());
+    exchange(stream, &address.to_string(), method, path, headers, body)
+}
+
+fn exchange(
+    mut stream: impl Read + Write,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &str,
+) -> io::Result<Answer> {
+    let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         head = head + header + "\r\n";
     }

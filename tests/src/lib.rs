@@ -14,4 +14,5 @@ pub mod prometheus;
 pub mod scratch;
 pub mod skip;
 pub mod stall;
+pub mod stranger;
 pub mod tools;

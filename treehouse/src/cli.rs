@@ -29,6 +29,9 @@ pub(crate) struct Cli {
     /// Root of the cgroup file systems
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cgroupfs: Option<PathBuf>,
+    /// Library of NVIDIA's management interface to load instead of the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) nvml: Option<PathBuf>,
     /// Zone of the grid, such as GB, FR or US-CISO
     #[arg(long, global = true, value_name = "ZONE")]
     pub(crate) zone: Option<String>,

@@ -75,9 +75,30 @@ pub(crate) struct Meter {
     pub(crate) tdp_w: Option<f64>,
     /// Whether the model learns this machine beside a meter and keeps what it learned in the state folder.
     pub(crate) calibrate: bool,
+    pub(crate) nvml: Nvml,
     pub(crate) hwmon: Sensor,
     pub(crate) odpm: Sensor,
     pub(crate) fuel_gauge: Sensor,
+}
+
+/// NVIDIA GPUs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Nvml {
+    /// Whether they are looked for.
+    pub(crate) enabled: bool,
+    /// The library to load instead of the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) library: Option<PathBuf>,
+    /// Relative accuracy, 0 to 1, instead of the source's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accuracy: Option<f64>,
+}
+
+impl Default for Nvml {
+    fn default() -> Self {
+        Self { enabled: true, library: None, accuracy: None }
+    }
 }
 
 /// One kind of meter beside RAPL.
@@ -232,6 +253,7 @@ impl Default for Meter {
             max_power_w: None,
             tdp_w: None,
             calibrate: true,
+            nvml: Nvml::default(),
             hwmon: Sensor::default(),
             odpm: Sensor::default(),
             fuel_gauge: Sensor::default(),
@@ -313,6 +335,7 @@ impl Config {
         for sensor in [&mut config.meter.hwmon, &mut config.meter.odpm, &mut config.meter.fuel_gauge] {
             sensor.accuracy = Some(0.0);
         }
+        config.meter.nvml = Nvml { enabled: true, library: Some(PathBuf::new()), accuracy: Some(0.0) };
         config.grid.zone = Some(String::new());
         config.grid.intensity = Some(0.0);
         config.embodied.total_g = Some(0.0);

@@ -10,6 +10,7 @@ use carbon_api::grid::fixed::FixedGrid;
 use carbon_api::grid::table::StaticGrid;
 use carbon_api::meter::battery::BatteryOptions;
 use carbon_api::meter::hwmon::HwmonOptions;
+use carbon_api::meter::nvml::NvmlOptions;
 use carbon_api::meter::odpm::OdpmOptions;
 use carbon_api::meter::rapl::{Backend, RaplOptions};
 
@@ -39,12 +40,21 @@ pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
             msr_in_guest: config.meter.msr_in_guest,
             cores: config.meter.rapl_cores,
         },
+        nvml: config.meter.nvml.enabled.then(|| nvml(cli, config)),
         hwmon: sensor(&config.meter.hwmon, |own: HwmonOptions, a| HwmonOptions { accuracy: a.unwrap_or(own.accuracy), ..own }),
         odpm: sensor(&config.meter.odpm, |own: OdpmOptions, a| OdpmOptions { accuracy: a.unwrap_or(own.accuracy), ..own }),
         battery: sensor(&config.meter.fuel_gauge, |own: BatteryOptions, a| BatteryOptions { accuracy: a, ..own }),
         tdp_w: config.meter.tdp_w,
         calibration: state(cli).ok().filter(|_| config.meter.calibrate).map(|folder| folder.join("calibration.json")),
         dev: default.dev,
+    }
+}
+
+fn nvml(cli: &Cli, config: &Config) -> NvmlOptions {
+    NvmlOptions {
+        library: cli.nvml.clone().or_else(|| config.meter.nvml.library.clone()),
+        accuracy: config.meter.nvml.accuracy,
+        ..NvmlOptions::default()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cover::{HostCover, host_cover};
 use crate::meter::battery::BatteryMeter;
 use crate::meter::hwmon::HwmonMeter;
 use crate::meter::model::{self, Calibration, MachineKey, ModelMeter, Rule};
+use crate::meter::nvml::NvmlMeter;
 use crate::meter::odpm::OdpmMeter;
 use crate::meter::rapl::RaplMeter;
 use crate::meter::{DomainReport, Meter, SourceReport, Status};
@@ -45,6 +46,9 @@ fn open_real(options: &Options, facts: &Facts, reports: &mut Vec<SourceReport>) 
     let (rapl, tried) = RaplMeter::discover(&options.sysfs, &options.dev, facts.cpuinfo.as_bytes(), &options.rapl);
     reports.extend(tried);
     meters.extend(rapl.map(|m| Box::new(m) as Box<dyn Meter>));
+    if let Some(nvml) = &options.nvml {
+        take(NvmlMeter::discover(&options.sysfs, nvml), &mut meters, reports);
+    }
     if let Some(hwmon) = &options.hwmon {
         take(HwmonMeter::discover(&options.sysfs, hwmon), &mut meters, reports);
     }

@@ -15,6 +15,7 @@ use crate::meter::SourceReport;
 use crate::meter::battery::BatteryOptions;
 use crate::meter::hwmon::HwmonOptions;
 use crate::meter::model::{Learner, MachineKey, memory_gb};
+use crate::meter::nvml::NvmlOptions;
 use crate::meter::odpm::OdpmOptions;
 use crate::meter::rapl::RaplOptions;
 use crate::probe::Probe;
@@ -50,6 +51,8 @@ pub struct Options {
     pub dev: PathBuf,
     /// RAPL.
     pub rapl: RaplOptions,
+    /// NVIDIA GPUs; `None`: not tried.
+    pub nvml: Option<NvmlOptions>,
     /// Sensors of boards; `None`: not tried.
     pub hwmon: Option<HwmonOptions>,
     /// Rails of phones; `None`: not tried.
@@ -74,6 +77,7 @@ impl Default for Options {
             contains: Containment::new(),
             dev: "/dev".into(),
             rapl: RaplOptions::default(),
+            nvml: Some(NvmlOptions::default()),
             hwmon: Some(HwmonOptions::default()),
             odpm: Some(OdpmOptions::default()),
             battery: Some(BatteryOptions::default()),

@@ -16,6 +16,8 @@ pub mod battery;
 pub mod hwmon;
 #[cfg(feature = "meter-model")]
 pub mod model;
+#[cfg(feature = "meter-nvml")]
+pub mod nvml;
 #[cfg(feature = "meter-odpm")]
 pub mod odpm;
 #[cfg(feature = "system")]
@@ -141,6 +143,9 @@ pub struct DomainReport {
     pub in_host: bool,
     /// It goes on counting during suspend.
     pub survives_suspend: bool,
+    /// By which rule its energy is a share of another domain's; `None` where a meter sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<&'static str>,
 }
 
 impl DomainReport {
@@ -164,6 +169,7 @@ impl DomainReport {
                     duplicate_of: d.duplicate_of.clone(),
                     in_host: cover.contains(&i),
                     survives_suspend: d.counter.survives_suspend,
+                    basis: d.basis(),
                 }
             })
             .collect()

@@ -311,11 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_as_deep_as_it_is_long_is_refused_or_read() {
+    fn a_text_made_to_hurt_is_refused() {
         for depth in [1000, 90_000, 200_000] {
             let deep = format!("<device>{}{}</device>", "<a>".repeat(depth), "</a>".repeat(depth));
             assert!(profile(&deep).is_err(), "{depth}");
         }
+        let wide = TWO_CLUSTERS.replace("<modem>", &format!("<modem>{}", "<a/>".repeat(200_000)));
+        assert!(profile(&wide).unwrap_err().to_string().contains("limit"), "a profile has some hundreds of elements");
         let bomb = r#"<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><device>&b;</device>"#;
         assert!(profile(bomb).is_err(), "no entities of its own");
     }

@@ -21,6 +21,7 @@ use crate::system::nanoseconds;
 
 mod domains;
 mod faults;
+mod own;
 mod platform;
 mod sampler;
 

@@ -7,11 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::domains::{DomainState, Tick, take};
 use super::faults::Faults;
+use super::own::OwnUse;
 use super::platform::PlatformWatch;
 use crate::attribution::IdlePolicy;
 use crate::bank::Bank;
 use crate::carbon::EmbodiedModel;
-use crate::closed::{Closed, Reading};
+use crate::closed::Reading;
 use crate::cover::{HostCover, host_cover, leaves};
 use crate::domain::{DomainInfo, DomainKind, Provenance, Source};
 use crate::family::{Booking, Family, FamilySettings};
@@ -104,12 +105,12 @@ pub struct Sampler {
     intensity: Option<Intensity>,
     before_intensity: Option<(GramsPerKwh, Timestamp)>,
     grid_changes: u64,
+    intensity_changes: u64,
     /// The coarse host so far, by method and provenance.
     coarse: Vec<(Source, Provenance, u64)>,
     operational_g: f64,
     unpriced: u64,
-    own_cpu: u64,
-    self_energy: f64,
+    own: OwnUse,
     late: u64,
     ready: bool,
     until: (Stamp, Timestamp),
@@ -157,11 +158,11 @@ impl Sampler {
             intensity: None,
             before_intensity: None,
             grid_changes: 0,
+            intensity_changes: 0,
             coarse: Vec::new(),
             operational_g: 0.0,
             unpriced: 0,
-            own_cpu: 0,
-            self_energy: 0.0,
+            own: OwnUse::default(),
             late: 0,
             ready: false,
             until: (stamp, utc),
@@ -206,6 +207,7 @@ impl Sampler {
     /// Takes a last usage reading, closes the open interval, shows it, and waits until the ledger has it.
     pub fn finish(&mut self) {
         self.read_usage();
+        self.own.settle((self.parts.own_cpu)());
         self.publish();
         #[cfg(feature = "ledger")]
         {
@@ -248,9 +250,7 @@ impl Sampler {
                 Some(i) => self.operational_g += i.price::<()>(Microjoules(energy).joules()).value(),
                 None => self.unpriced += energy,
             }
-            let own = (self.parts.own_cpu)();
-            self.self_energy += own_energy(closed, own.saturating_sub(self.own_cpu));
-            self.own_cpu = own;
+            self.own.add(closed);
             self.interval_s = closed.until.seconds_since(closed.from);
             self.until = (closed.until, self.utc);
             self.ready = true;
@@ -260,10 +260,13 @@ impl Sampler {
             }
             let used = f64::min(closed.host.busy_ns as f64 / (closed.host.capacity_ns as f64).max(1.0), 1.0);
             self.learn(used);
+            if self.own.is_due() {
+                self.own.settle((self.parts.own_cpu)());
+            }
             self.close_domains();
             self.platform.look(&self.infos, &self.domains, self.intervals.cover(), self.until.0);
         } else if !self.ready {
-            self.own_cpu = (self.parts.own_cpu)();
+            self.own.begin((self.parts.own_cpu)());
         }
         for slot in self.intervals.take_finished() {
             self.family.retire(slot, self.utc);
@@ -366,6 +369,7 @@ impl Sampler {
         self.grid_changes = changes;
         self.before_intensity = self.intensity.as_ref().map(|i| (i.g_per_kwh, i.until));
         self.intensity = self.parts.grid.at(self.utc);
+        self.intensity_changes += 1;
     }
 
     #[cfg(feature = "ledger")]
@@ -397,15 +401,6 @@ fn mean_intensity(
     };
     let part = end.duration_since(from).as_secs_f64() / until.duration_since(from).as_secs_f64();
     Some(earlier * part + now.g_per_kwh * (1.0 - part))
-}
-
-/// What a process used of an interval's energy, by its share of the machine's capacity, in joules.
-fn own_energy(closed: &Closed, own_ns: u64) -> f64 {
-    if closed.host.capacity_ns == 0 {
-        return 0.0;
-    }
-    let platform: u64 = closed.leftovers.iter().filter(|l| !l.class.by_cpu_time()).map(|l| l.rest.unattributed).sum();
-    (closed.energy() - platform) as f64 / 1e6 * (own_ns as f64 / closed.host.capacity_ns as f64).min(1.0)
 }
 
 #[cfg(feature = "ledger")]

@@ -366,6 +366,25 @@ mod tests {
         assert_eq!(t.pass.gone.len(), 1);
     }
 
+    #[test]
+    fn a_group_is_its_only_users_and_stays_nobodys_once_another_was_in_it() {
+        let mut t = Tree::v2(&[("a", 0)]);
+        let group = Groups::parse(b"0::/a\n");
+        let whose = |t: &mut Tree| {
+            t.rows();
+            t.consumers.get(t.pass.rows[0].slot).unwrap().owner
+        };
+        assert_eq!(whose(&mut t), Owner::Unknown, "nobody was seen in it");
+        t.consumers.owners.came(&group, Some(1000));
+        assert_eq!(whose(&mut t), Owner::User(1000));
+        t.consumers.owners.came(&group, Some(0));
+        assert_eq!(whose(&mut t), Owner::Mixed);
+        t.consumers.owners.left(&group);
+        t.consumers.owners.left(&group);
+        t.consumers.owners.came(&group, Some(1000));
+        assert_eq!(whose(&mut t), Owner::Mixed, "its counter holds what root used");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -27,6 +27,8 @@ const LOOK_AGAIN: u64 = 120;
 const LOOK_AGAIN_AT_KERNEL: u64 = 30 * LOOK_AGAIN;
 /// Ticks between two looks at the user of a process that is not root's.
 const LOOK_AT_OWNER: u64 = 8;
+/// Ticks for which a process is nobody's that was found to have changed its user: until the interval before is closed too.
+const NOBODYS: u8 = 2;
 const ROOT: Option<u32> = Some(0);
 /// The parent of every kernel thread.
 const KTHREADD: i32 = 2;
@@ -65,8 +67,8 @@ struct Known {
     started_ticks: u64,
     groups: Groups,
     uid: Option<u32>,
-    /// Its user changed: its energy is nobody's until a look finds the same one again.
-    uid_changed: bool,
+    /// Its user changed: it is nobody's for so many looks more.
+    uid_changed: u8,
     /// Its row, where no group of it is one.
     slot: Option<Slot>,
     cpu_ns: u64,
@@ -119,7 +121,8 @@ impl ProcessUsage {
             let due = (known.looks < 1 && !known.is_kernel) || (self.tick + pid as u64).is_multiple_of(every);
             // a clock that fell belongs to another process that got the same id
             let same = cpu_ns >= self.known[i].cpu_ns;
-            if same && (due || (known.uid != ROOT && (self.tick + pid as u64).is_multiple_of(LOOK_AT_OWNER))) {
+            let user_is_due = known.uid != ROOT && (self.tick + pid as u64).is_multiple_of(LOOK_AT_OWNER);
+            if same && (due || user_is_due || known.uid_changed > 0) {
                 self.look_at_owner(i, consumers);
             }
             if same && (!due || self.look_again(i, consumers)) {
@@ -179,7 +182,7 @@ impl ProcessUsage {
             started_ticks,
             groups,
             uid,
-            uid_changed: false,
+            uid_changed: 0,
             slot,
             cpu_ns,
             seen: self.tick,
@@ -210,20 +213,22 @@ impl ProcessUsage {
         !consumers.memberships.process_is_row(&known.groups, self.rows)
     }
 
-    /// Looks whose a known process is. What it used between two looks with different answers is nobody's.
+    /// Looks whose a known process is. What it used around a change of its user is nobody's.
     fn look_at_owner(&mut self, i: usize, consumers: &mut Consumers) {
         let Some(uid) = self.owner_of(self.known[i].pid) else { return };
         let known = &mut self.known[i];
-        let changed = known.uid != Some(uid);
-        if !changed && !known.uid_changed {
-            return;
-        }
-        (known.uid, known.uid_changed) = (Some(uid), changed);
-        if let Some(slot) = known.slot {
-            consumers.set_owner(slot, if changed { Owner::Mixed } else { Owner::User(uid) });
-        }
-        if changed {
+        let owner = if known.uid != Some(uid) {
+            (known.uid, known.uid_changed) = (Some(uid), NOBODYS);
             consumers.owners.changed(&known.groups);
+            Owner::Mixed
+        } else if known.uid_changed > 0 {
+            known.uid_changed -= 1;
+            if known.uid_changed == 0 { Owner::User(uid) } else { Owner::Mixed }
+        } else {
+            return;
+        };
+        if let Some(slot) = known.slot {
+            consumers.set_owner(slot, owner);
         }
     }
 
@@ -322,138 +327,5 @@ fn group_name(groups: &Groups) -> Option<Arc<str>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::system::SystemClock;
-
-    fn line(pid: i32, comm: &str, ticks: u64, start: u64) -> String {
-        format!("{pid} ({comm}) S 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 {start} 0 0\n")
-    }
-
-    fn process(root: &Path, pid: i32, comm: &str, ticks: u64, start: u64, group: &str) {
-        let dir = root.join(pid.to_string());
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("stat"), line(pid, comm, ticks, start)).unwrap();
-        std::fs::write(dir.join("cgroup"), format!("0::{group}\n")).unwrap();
-    }
-
-    fn names(pass: &UsagePass, consumers: &Consumers) -> Vec<String> {
-        pass.rows.iter().map(|r| consumers.get(r.slot).unwrap().name.to_string()).collect()
-    }
-
-    #[test]
-    fn a_fake_tree_is_read_by_its_stat_files() {
-        let dir = tempfile::tempdir().unwrap();
-        process(dir.path(), 10, "one", 100, 5, "/");
-        process(dir.path(), 9, "two", 200, 6, "/");
-        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
-        assert_eq!(source.reader(), Reader::Stat);
-        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
-        source.read(&SystemClock, &mut consumers, &mut pass);
-        let mut found = names(&pass, &consumers);
-        found.sort();
-        assert_eq!(found, ["one:10", "two:9"]);
-        assert_eq!(consumers.get(pass.rows[0].slot).unwrap().started_ns, None, "it lived before the first pass");
-    }
-
-    #[test]
-    fn a_reused_pid_is_a_new_process() {
-        let dir = tempfile::tempdir().unwrap();
-        process(dir.path(), 10, "old", 500, 5, "/");
-        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
-        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
-        source.read(&SystemClock, &mut consumers, &mut pass);
-        let old = pass.rows[0].slot;
-        process(dir.path(), 10, "new", 20, 700, "/");
-        pass.clear();
-        source.read(&SystemClock, &mut consumers, &mut pass);
-        assert_eq!(pass.gone, [old]);
-        assert_eq!(names(&pass, &consumers), ["new:10"]);
-        assert_eq!(consumers.get(pass.rows[0].slot).unwrap().started_ns, Some(7_000_000_000));
-    }
-
-    #[test]
-    fn a_process_in_a_counted_group_has_no_row_and_gets_one_when_it_leaves() {
-        let dir = tempfile::tempdir().unwrap();
-        process(dir.path(), 10, "svc", 100, 5, "/system.slice/a.service");
-        let mut source = ProcessUsage::open(dir.path(), GroupRows { v2: true, v1: false }).unwrap();
-        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
-        source.read(&SystemClock, &mut consumers, &mut pass);
-        assert!(pass.rows.is_empty());
-        process(dir.path(), 10, "svc", 110, 5, "/");
-        pass.clear();
-        source.read(&SystemClock, &mut consumers, &mut pass);
-        assert_eq!(names(&pass, &consumers), ["svc:10"]);
-    }
-
-    #[test]
-    fn a_process_is_its_users_and_nobodys_while_its_user_changes() {
-        let dir = tempfile::tempdir().unwrap();
-        process(dir.path(), 10, "svc", 100, 5, "/a.service");
-        let folder = dir.path().join("10");
-        let own = std::fs::metadata(&folder).unwrap().uid();
-        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
-        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
-        let mut look = || {
-            pass.clear();
-            source.read(&SystemClock, &mut consumers, &mut pass);
-            (consumers.get(pass.rows[0].slot).unwrap().owner, consumers.owners.of_v2("/a.service"))
-        };
-        assert_eq!(look(), (Owner::User(own), Owner::User(own)));
-        if own != 0 {
-            return;
-        }
-        // the look after the first tick sees that the service has dropped root
-        std::os::unix::fs::chown(&folder, Some(65534), None).unwrap();
-        assert_eq!(look(), (Owner::Mixed, Owner::Mixed));
-        let later: Vec<_> = (0..LOOK_AT_OWNER).map(|_| look()).collect();
-        assert_eq!(
-            later.last(),
-            Some(&(Owner::User(65534), Owner::Mixed)),
-            "what root used in the group is still in its counter"
-        );
-        // a program of root's in its place is not the user's for longer than that
-        std::os::unix::fs::chown(&folder, Some(0), None).unwrap();
-        let later: Vec<_> = (0..LOOK_AT_OWNER).map(|_| look().0).collect();
-        assert_eq!(later.last(), Some(&Owner::Mixed));
-    }
-
-    #[test]
-    fn an_ended_process_is_gone_once() {
-        let dir = tempfile::tempdir().unwrap();
-        process(dir.path(), 10, "x", 1, 5, "/");
-        let mut source = ProcessUsage::open(dir.path(), GroupRows::default()).unwrap();
-        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
-        source.read(&SystemClock, &mut consumers, &mut pass);
-        std::fs::remove_dir_all(dir.path().join("10")).unwrap();
-        for expected in [1, 0] {
-            pass.clear();
-            source.read(&SystemClock, &mut consumers, &mut pass);
-            assert_eq!((pass.rows.len(), pass.gone.len()), (0, expected));
-        }
-    }
-
-    #[test]
-    fn the_clock_of_our_own_process_agrees_with_the_kernel() {
-        let mut source = ProcessUsage::open(Path::new("/proc"), GroupRows::default()).unwrap();
-        assert_eq!(source.reader(), Reader::Clock);
-        let (mut consumers, mut pass) = (Consumers::default(), UsagePass::default());
-        let before = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
-        source.read(&SystemClock, &mut consumers, &mut pass);
-        let after = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
-        let me = format!(":{}", std::process::id());
-        let row = pass.rows.iter().find(|r| consumers.get(r.slot).unwrap().name.ends_with(&me)).unwrap();
-        assert!((nanoseconds(before)..=nanoseconds(after)).contains(&row.cpu_ns));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse_pid(&bytes);
-        }
-    }
-}
+#[path = "process_tests.rs"]
+mod tests;

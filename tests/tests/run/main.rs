@@ -4,5 +4,6 @@
 mod accuracy;
 mod child;
 mod faults;
+mod gpu;
 mod support;
 mod tree;

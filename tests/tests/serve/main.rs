@@ -4,5 +4,7 @@
 mod gates;
 mod kill;
 mod partition;
+mod platypus;
 mod signals;
+mod socket;
 mod support;

@@ -8,6 +8,7 @@ use treehouse_tests::scratch::Scratch;
 
 pub(crate) const TREEHOUSE: &str = env!("CARGO_BIN_EXE_treehouse-under-test");
 pub(crate) const FAKE_MACHINE: &str = env!("CARGO_BIN_EXE_fake-machine-under-test");
+pub(crate) const STRANGER: &str = env!("CARGO_BIN_EXE_stranger-under-test");
 
 /// Exact sums are compared in these names.
 pub(crate) const HOST: &str = "hw_host_energy_joules_total";

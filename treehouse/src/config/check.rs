@@ -77,6 +77,7 @@ fn check_values(c: &Config) -> Result<(), (&'static str, String)> {
         ("meter.odpm.accuracy", &c.meter.odpm),
         ("meter.fuel_gauge.accuracy", &c.meter.fuel_gauge),
     ];
+    within("meter.nvml.accuracy", c.meter.nvml.accuracy.unwrap_or(0.0), 0.0, 1.0)?;
     for (key, sensor) in sensors {
         within(key, sensor.accuracy.unwrap_or(0.0), 0.0, 1.0)?;
     }

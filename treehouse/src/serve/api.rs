@@ -30,16 +30,9 @@ pub(super) struct Energy {
     until: Timestamp,
     #[schemars(with = "Option<String>")]
     durable_until: Option<Timestamp>,
-    /// The one user of whom this is; only where it is not of the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<u32>,
-    /// What that user's processes used, those that ended included; null where no energy is known to be theirs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    energy_j: Option<Option<f64>>,
+    #[serde(flatten)]
+    own: Option<OwnEnergy>,
     host_energy_j: Option<f64>,
-    /// Why the host is null, where a reader may not see it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host_reason: Option<&'static str>,
     host_power_w: Option<f64>,
     uncertainty_j: Option<f64>,
     provenance: Option<&'static str>,
@@ -51,6 +44,16 @@ pub(super) struct Energy {
     gaps: Vec<Gap>,
     recorded: Option<RecordedSum>,
     warnings: Vec<String>,
+}
+
+/// Only where the answer is of one user, and not of the host.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OwnEnergy {
+    uid: u32,
+    /// What that user's processes used, those that ended included; null where no energy is known to be theirs.
+    energy_j: Option<f64>,
+    /// Why the host is null.
+    host_reason: &'static str,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -141,10 +144,8 @@ impl Energy {
             since: s.since,
             until: s.until,
             durable_until: s.recorded.and_then(|r| r.durable_until),
-            uid: reading.user,
-            energy_j: own,
-            host_energy_j: s.ready.then(|| host_j(s, view)).flatten(),
-            host_reason: reading.user.map(|_| NOT_THE_HOST),
+            own: reading.user.zip(own).map(|(uid, energy_j)| OwnEnergy { uid, energy_j, host_reason: NOT_THE_HOST }),
+            host_energy_j: host_j(s, view),
             host_power_w: s.host_power_w().map(|w| shown_power(w, view)),
             uncertainty_j: known.then(|| view.joules(s.uncertainty_j)),
             provenance: s.host_provenance().or_else(of_rows).filter(|_| known).map(Provenance::name),
@@ -164,9 +165,9 @@ impl Energy {
     }
 }
 
-/// Energy of the host, where it has any series.
+/// Energy of the host, once an interval is closed and where anything covers it.
 fn host_j(s: &Snapshot, view: View) -> Option<f64> {
-    (!s.host.is_empty()).then(|| view.pick(s.host_energy(), s.host_coarse()).joules().value())
+    (s.ready && !s.host.is_empty()).then(|| view.pick(s.host_energy(), s.host_coarse()).joules().value())
 }
 
 /// One user's energy is the sum of the rows that are shown of it.
@@ -192,16 +193,20 @@ pub(super) struct Workloads {
     #[schemars(with = "String")]
     until: Timestamp,
     by: &'static str,
-    /// The one user whose rows these are; only where they are not the host's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<u32>,
+    #[serde(flatten)]
+    own: Option<OwnRows>,
     host_energy_j: Option<f64>,
-    /// Why the host is null, where a reader may not see it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host_reason: Option<&'static str>,
     quality: &'static str,
     idle_policy: &'static str,
     rows: Vec<Workload>,
+}
+
+/// Only where the rows are one user's, and not the host's.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OwnRows {
+    uid: u32,
+    /// Why the host is null.
+    host_reason: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -294,7 +299,7 @@ impl Workloads {
             let (kind, name) = cut.row_of(r);
             let next = Workload::of(r, kind, &name, s.idle_policy, view);
             match places.entry((kind, name, r.provenance.name())) {
-                std::collections::btree_map::Entry::Occupied(place) => rows[*place.get()].absorb(&next),
+                std::collections::btree_map::Entry::Occupied(place) => rows[*place.get()].absorb(&next, view),
                 std::collections::btree_map::Entry::Vacant(place) => {
                     place.insert(rows.len());
                     rows.push(next);
@@ -304,9 +309,8 @@ impl Workloads {
         Self {
             until: s.until,
             by: cut.name(),
-            uid: reading.user,
-            host_energy_j: s.ready.then(|| host_j(s, view)).flatten(),
-            host_reason: reading.user.map(|_| NOT_THE_HOST),
+            own: reading.user.map(|uid| OwnRows { uid, host_reason: NOT_THE_HOST }),
+            host_energy_j: host_j(s, view),
             quality: quality(view),
             idle_policy: s.idle_policy,
             rows,
@@ -333,14 +337,16 @@ impl Workload {
         }
     }
 
-    fn absorb(&mut self, other: &Self) {
+    fn absorb(&mut self, other: &Self, view: View) {
+        // a sum of rounded figures is as round as they are, but for the last bits of a float
+        let rounded = |sum: f64, steps: f64| if view == View::Coarse { (sum * steps).round() / steps } else { sum };
         // in whole microjoules, so that the sum stays the sum
         self.energy_j = ((self.energy_j * 1e6).round() + (other.energy_j * 1e6).round()) / 1e6;
         self.inclusive_energy_j = self.energy_j;
-        self.power_w += other.power_w;
-        self.carbon_g = self.carbon_g.zip(other.carbon_g).map(|(a, b)| a + b).or(self.carbon_g).or(other.carbon_g);
+        self.power_w = rounded(self.power_w + other.power_w, 1e3);
+        self.carbon_g = self.carbon_g.zip(other.carbon_g).map(|(a, b)| rounded(a + b, 1e6)).or(self.carbon_g).or(other.carbon_g);
         self.cpu_s += other.cpu_s;
-        self.uncertainty_j += other.uncertainty_j;
+        self.uncertainty_j = rounded(self.uncertainty_j + other.uncertainty_j, 1e3);
         self.started_at = self.started_at.min(other.started_at);
         self.gone_at = self.gone_at.zip(other.gone_at).map(|(a, b)| a.max(b));
     }

@@ -29,7 +29,10 @@ pub(super) fn document() -> Value {
         for status in route.problems {
             responses.insert(status.to_string(), content("application/problem+json", &problem));
         }
-        let operation = json!({ "summary": route.summary, "parameters": route.parameters, "responses": responses });
+        let mut operation = json!({ "summary": route.summary, "parameters": route.parameters, "responses": responses });
+        if route.problems.contains(&401) {
+            operation["security"] = either_way();
+        }
         paths.insert(route.path.into(), json!({ "get": operation }));
     }
     for (path, summary, kind) in [
@@ -42,15 +45,19 @@ pub(super) fn document() -> Value {
         let schema = if kind == "application/json" { json!({ "type": "object" }) } else { json!({ "type": "string" }) };
         let mut responses = Map::new();
         responses.insert("200".into(), content(kind, &schema));
-        let refusal = match path {
-            "/metrics" => Some("403"),
-            "/healthz" | "/readyz" => Some("503"),
-            _ => None,
+        let refusals: &[&str] = match path {
+            "/metrics" => &["401", "403"],
+            "/healthz" | "/readyz" => &["503"],
+            _ => &[],
         };
-        if let Some(status) = refusal {
+        for &status in refusals {
             responses.insert(status.into(), content("application/problem+json", &problem));
         }
-        paths.insert(path.into(), json!({ "get": { "summary": summary, "responses": responses } }));
+        let mut operation = json!({ "summary": summary, "responses": responses });
+        if path == "/metrics" {
+            operation["security"] = either_way();
+        }
+        paths.insert(path.into(), json!({ "get": operation }));
     }
     paths.insert("/v1/policies/{policy}/decide".into(), decide(&problem));
     json!({
@@ -58,37 +65,49 @@ pub(super) fn document() -> Value {
         "info": {
             "title": "Treehouse",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Energy and carbon of this machine and of what runs on it. Energies count from the start of the daemon and stand at the last closed interval, in whole millijoules.",
+            "description": "Energy and carbon of this machine and of what runs on it. Energies count from the start of the daemon and stand at the last closed interval. Over TCP without a token: the whole host in whole millijoules, one new value a second (\"quality\": \"coarsened\"). Over the Unix socket: each user's own in the same way; everything to the microjoule (\"quality\": \"fine\") for root, the daemon's own user and members of serve.trusted_group. With the token of serve.raw_token_file: everything, over both.",
             "license": { "name": "MIT OR Apache-2.0" }
         },
         "paths": paths,
-        "components": { "schemas": generator.take_definitions(true) }
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": { "raw": { "type": "http", "scheme": "bearer", "description": "the token of serve.raw_token_file" } }
+        }
     })
 }
 
 fn routes(generator: &mut SchemaGenerator) -> Vec<Route> {
-    let query = |name: &str, description: &str, schema: Value| json!([{ "name": name, "in": "query", "required": false, "description": description, "schema": schema }]);
+    let query = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema });
+    let uid = query(
+        "uid",
+        "one user's energy alone; another's than the caller's needs a privilege",
+        json!({ "type": "integer", "minimum": 0 }),
+    );
     let none = json!([]);
     let cuts = json!({ "type": "string", "enum": ["partition", "process", "cgroup", "container", "span", "payer"] });
     vec![
         Route {
             path: "/v1/energy",
-            summary: "Energy of the machine and of each domain",
-            parameters: none.clone(),
+            summary: "Energy of the machine and of each domain, or of one user",
+            parameters: json!([uid]),
             schema: reference::<Energy>(generator),
-            problems: &[403],
+            problems: &[400, 401, 403, 422],
         },
         Route {
             path: "/v1/workloads",
             summary: "Who used it; the rows sum to the host",
-            parameters: query("by", "another cut of the same energy", cuts),
+            parameters: json!([query("by", "another cut of the same energy", cuts), uid]),
             schema: reference::<Workloads>(generator),
-            problems: &[400, 403, 422],
+            problems: &[400, 401, 403, 422],
         },
         Route {
             path: "/v1/intensity",
             summary: "The grid intensity in force",
-            parameters: query("zone", "a zone such as GB or US-CISO; the daemon's own without it", json!({ "type": "string" })),
+            parameters: json!([query(
+                "zone",
+                "a zone such as GB or US-CISO; the daemon's own without it",
+                json!({ "type": "string" })
+            )]),
             schema: reference::<IntensityNow>(generator),
             problems: &[400, 404, 503],
         },
@@ -97,7 +116,7 @@ fn routes(generator: &mut SchemaGenerator) -> Vec<Route> {
             summary: "Mean power of each ten seconds of the last fifteen minutes",
             parameters: none.clone(),
             schema: reference::<Power>(generator),
-            problems: &[403],
+            problems: &[401, 403],
         },
         Route {
             path: "/v1/sources",
@@ -114,6 +133,11 @@ fn routes(generator: &mut SchemaGenerator) -> Vec<Route> {
             problems: &[],
         },
     ]
+}
+
+/// Without a token, or with one.
+fn either_way() -> Value {
+    json!([{}, { "raw": [] }])
 }
 
 fn decide(problem: &Value) -> Value {

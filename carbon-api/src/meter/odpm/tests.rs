@@ -130,6 +130,10 @@ fn the_same_time_twice_is_no_new_interval() {
     // a cached answer
     let Observed::Read(Outcome::Delta(step)) = &phone.read(51_030, &second)[0] else { panic!() };
     assert_eq!((step.energy.0, step.from, step.until.boottime_ns), (0, step.until, 51_000 * MS));
+    // energy in no time would be an endless power: it belongs to the interval that ends at the next time
+    let early = second.replace("1500000", "1600000");
+    assert_eq!(joules(&phone.read(51_040, &early)[0]), 0);
+    assert_eq!(joules(&phone.read(52_000, &early.replace("t=51000", "t=52000"))[0]), 100_000);
 }
 
 #[test]

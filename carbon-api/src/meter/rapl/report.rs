@@ -126,5 +126,6 @@ fn listed(domain: &Listed) -> DomainReport {
         duplicate_of: domain.duplicate_of.as_ref().map(|(backend, name)| format!("{backend}/{name}").into()),
         in_host: false,
         survives_suspend: false,
+        basis: None,
     }
 }

@@ -6,7 +6,7 @@ use super::Sampler;
 use crate::bank::uncertainty_j;
 use crate::counter::GapReason;
 use crate::domain::{Provenance, Source};
-use crate::snapshot::{CarbonRow, DomainRow, HostRow, Snapshot};
+use crate::snapshot::{DomainRow, HostRow, Snapshot};
 use crate::units::Microjoules;
 
 impl Sampler {
@@ -31,7 +31,7 @@ impl Sampler {
         s.interval_s = self.interval_s;
         s.late_ticks = self.late;
         s.idle_policy = self.settings.idle_policy.name();
-        s.self_energy = Microjoules((self.self_energy * 1e6) as u64);
+        s.self_energy = Microjoules((self.own.joules * 1e6) as u64);
         self.fill_domains(s);
         let host_j = s.host_energy().joules().value();
         let relative = if host_j > 0.0 { s.uncertainty_j / host_j } else { 0.0 };
@@ -41,10 +41,14 @@ impl Sampler {
         s.series = self.family.series();
         self.fill_coarse(s);
         self.fill_carbon(s);
-        s.errors.clone_from(&self.faults.errors);
-        s.gap_seconds.clone_from(&self.faults.gap_seconds);
-        s.resets.clone_from(&self.faults.resets);
-        s.gaps.clone_from(&self.faults.gaps);
+        // code that runs once a second is never in a cache: what has not changed is not looked at
+        if s.revisions.0 != self.faults.revision {
+            s.revisions.0 = self.faults.revision;
+            s.errors.clone_from(&self.faults.errors);
+            s.gap_seconds.clone_from(&self.faults.gap_seconds);
+            s.resets.clone_from(&self.faults.resets);
+            s.gaps.clone_from(&self.faults.gaps);
+        }
         #[cfg(feature = "ledger")]
         {
             s.recorded = self.parts.ledger.as_ref().map(|w| w.state(|state| state.recorded));
@@ -113,16 +117,16 @@ impl Sampler {
 
     fn fill_carbon(&self, s: &mut Snapshot) {
         let seconds = self.until.0.seconds_since(self.since.0);
-        if s.intensity != self.intensity {
+        if s.revisions.1 != self.intensity_changes {
+            s.revisions.1 = self.intensity_changes;
             s.intensity.clone_from(&self.intensity);
+            if let Some(intensity) = &self.intensity {
+                (s.carbon.zone, s.carbon.kind) = (Arc::clone(&intensity.zone), intensity.kind.name());
+            }
         }
-        s.carbon = CarbonRow {
-            zone: self.intensity.as_ref().map_or_else(|| Arc::clone(&s.carbon.zone), |i| Arc::clone(&i.zone)),
-            kind: self.intensity.as_ref().map_or("average", |i| i.kind.name()),
-            operational_g: self.operational_g,
-            embodied_g: self.parts.embodied.map(|m| m.share(seconds, 1.0).value()),
-            unpriced: Microjoules(self.unpriced),
-        };
+        s.carbon.operational_g = self.operational_g;
+        s.carbon.embodied_g = self.parts.embodied.map(|m| m.share(seconds, 1.0).value());
+        s.carbon.unpriced = Microjoules(self.unpriced);
     }
 
     fn fill_warnings(&self, s: &mut Snapshot) {

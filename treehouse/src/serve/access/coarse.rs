@@ -71,9 +71,10 @@ impl Coarse {
 
 fn set_powers(s: &mut Snapshot, rests: &mut [UserRow], before: Option<&Coarse>, interval_s: f64) {
     let Some(before) = before.filter(|_| s.interval_s < 0.99 * interval_s) else {
-        s.domains.iter_mut().for_each(|d| d.power_w = d.power_w.map(milliwatts));
-        s.workloads.iter_mut().for_each(|r| r.power_w = milliwatts(r.power_w));
-        rests.iter_mut().for_each(|r| r.power_w = milliwatts(r.power_w));
+        let powers = s.workloads.iter_mut().map(|r| &mut r.power_w).chain(rests.iter_mut().map(|r| &mut r.power_w));
+        for power in powers.chain(s.domains.iter_mut().filter_map(|d| d.power_w.as_mut())) {
+            *power = milliwatts(*power);
+        }
         return;
     };
     let seconds = match before.whole.until_ns {

@@ -86,6 +86,10 @@ fn total(s: &Snapshot) -> u64 {
     s.workloads.iter().map(|r| r.energy.0).sum()
 }
 
+fn power_mw(s: &Snapshot) -> Vec<u64> {
+    s.workloads.iter().map(|r| (r.power_w * 1e3).round() as u64).collect()
+}
+
 #[test]
 fn power_is_a_mean_over_the_time_between_two_copies_however_fast_is_sampled() {
     let mut fast = Sampler::new(&[Some(7)], 0.01);
@@ -95,14 +99,13 @@ fn power_is_a_mean_over_the_time_between_two_copies_however_fast_is_sampled() {
     }
     // a short peak right before the copy is part of the mean, and no more
     let second = Coarse::of(fast.tick(&[9_400_000], 100_000), Some(&first), 1.0);
-    assert_eq!(second.whole().workloads[0].power_w, 49.0);
-    let own = second.of_user(7);
-    assert_eq!(own.workloads.iter().map(|r| r.power_w).collect::<Vec<_>>(), [49.0, 0.1]);
+    assert_eq!(power_mw(&second.whole()), [49_000, 100]);
+    assert_eq!(power_mw(&second.of_user(7)), [49_000, 100]);
     // where a sample is a second long its own mean is no finer
     let mut slow = Sampler::new(&[Some(7)], 1.0);
     let first = Coarse::of(slow.tick(&[5_000_000], 0), None, 1.0);
     let second = Coarse::of(slow.tick(&[40_000_123], 0), Some(&first), 1.0);
-    assert_eq!(second.whole().workloads[0].power_w, 40.0);
+    assert_eq!(power_mw(&second.whole()), [40_000, 0]);
 }
 
 #[test]
