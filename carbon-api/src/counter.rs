@@ -106,7 +106,7 @@ impl CounterSpec {
 
     /// The largest rise that `ns` nanoseconds allow, in microjoules: `1.5 * P_max * dt + 16 J`.
     fn bound_uj(&self, ns: u64) -> u128 {
-        SLACK_UJ + (1.5 * self.max_power_w * ns as f64 / 1e3) as u128
+        SLACK_UJ.saturating_add((1.5 * self.max_power_w * ns as f64 / 1e3) as u128)
     }
 }
 

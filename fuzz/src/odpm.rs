@@ -1,6 +1,6 @@
 //! The texts of an on-device power monitor, in the new form and in the old.
 
-use carbon_api::meter::odpm::text::{EnergyText, is_monitor, rails, sampling_rate};
+use carbon_api::meter::odpm::{EnergyText, is_monitor, rails, sampling_rate};
 
 /// Plays one input.
 pub fn run(data: &[u8]) {
