@@ -91,6 +91,11 @@ impl Bank {
         (latest.unwrap_or_else(|| clock.stamp()), &self.observed)
     }
 
+    /// What the last read found, one place a domain, as the meters gave it.
+    pub fn values(&self) -> &[Result<Value, ReadError>] {
+        &self.values
+    }
+
     /// Makes the next read as new as it can be.
     pub fn settle(&mut self) {
         self.meters.iter_mut().for_each(|m| m.settle());

@@ -44,5 +44,9 @@ pub mod system;
 #[cfg(feature = "window")]
 pub mod window;
 
+#[cfg(test)]
+#[cfg(feature = "machine")]
+mod peers;
+
 #[cfg(feature = "machine")]
 pub use detect::Treehouse;

@@ -40,7 +40,7 @@ pub struct DomainRow {
     pub power_w: Option<f64>,
     /// It is a member of the cover.
     pub in_host: bool,
-    /// It is a consuming component that no other one of the list contains.
+    /// It is a consuming component that no other one of the list contains, and it has been read at least once.
     pub leaf: bool,
     /// More than one wrap may lie between two of its readings: the energy is a lower bound.
     pub lower_bound: bool,

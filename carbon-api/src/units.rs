@@ -7,11 +7,6 @@
 //! use carbon_api::units::{Grams, LocationAverage, Marginal};
 //! let _ = Grams::<LocationAverage>::new(1.0) + Grams::<Marginal>::new(1.0); // different questions
 //! ```
-//!
-//! ```compile_fail
-//! use carbon_api::units::{Joules, Watts};
-//! let _ = Joules::new(1.0) + Watts::new(1.0); // power is not energy
-//! ```
 
 use std::fmt;
 use std::iter::Sum;
@@ -19,6 +14,22 @@ use std::marker::PhantomData;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 use serde::{Deserialize, Serialize};
+
+/// Power is not energy, however long it lasts:
+///
+/// ```compile_fail
+/// use carbon_api::units::{Joules, Watts};
+/// let _ = Joules::new(1.0) + Watts::new(1.0);
+/// ```
+///
+/// Each of the two adds to its like, so that nothing else is what the compiler refuses:
+///
+/// ```
+/// use carbon_api::units::{Joules, Watts};
+/// let _ = (Joules::new(1.0) + Joules::new(1.0), Watts::new(1.0) + Watts::new(1.0));
+/// ```
+#[cfg(doctest)]
+pub fn watts_are_not_joules() {}
 
 /// Joules in one kilowatt-hour.
 pub const JOULES_PER_KWH: f64 = 3_600_000.0;

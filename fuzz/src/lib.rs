@@ -17,13 +17,14 @@ pub mod odpm;
 pub mod otlp;
 pub mod power_profile;
 pub mod rapl;
+pub mod replay;
 pub mod scale;
 pub mod usage;
 
 mod account;
 
 /// Every target: its name, which is that of its program and of its folder in `corpus/`, and what it does with one input.
-pub const TARGETS: [(&str, fn(&[u8])); 15] = [
+pub const TARGETS: [(&str, fn(&[u8])); 16] = [
     ("accept", accept::run),
     ("battery", battery::run),
     ("config", config::run),
@@ -37,6 +38,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 15] = [
     ("otlp", otlp::run),
     ("power_profile", power_profile::run),
     ("rapl", rapl::run),
+    ("replay", replay::run),
     ("scale", scale::run),
     ("usage", usage::run),
 ];

@@ -1,14 +1,17 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 
 const EXAMPLES: &str = "\
 Examples:
   treehouse run -- make -j2                 energy, carbon and time of one command
   treehouse serve                           metrics, API and web page on http://127.0.0.1:9464/
   treehouse sources                         what this machine can measure, and what to do where it cannot
+  treehouse record DIR --duration 60        what the meters show, to be played with --replay DIR
   treehouse decide shift --example          a valid input for a scheduling decision
 
 Exit status: 0 success; 2 bad usage, configuration or input; 3 nothing to answer with; `run` passes the command's own on.";
@@ -29,6 +32,9 @@ pub(crate) struct Cli {
     /// Root of the cgroup file systems
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cgroupfs: Option<PathBuf>,
+    /// Play a recording of `treehouse record` in place of this machine's meters
+    #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["sysfs", "procfs"])]
+    pub(crate) replay: Option<PathBuf>,
     /// Library of NVIDIA's management interface to load instead of the system's
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) nvml: Option<PathBuf>,
@@ -73,6 +79,8 @@ pub(crate) enum Verb {
     Run(RunOptions),
     /// The daemon: metrics, API, web page and ledger
     Serve(ServeOptions),
+    /// Record what the meters show, to be played again with --replay
+    Record(RecordOptions),
     /// Print the configuration in force
     Config,
     /// One scheduling decision from a JSON view
@@ -127,6 +135,35 @@ pub(crate) struct ServeOptions {
     /// Push host metrics to an OpenTelemetry collector (http://HOST:4317 for gRPC, http://HOST:4318 for HTTP)
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,
+}
+
+/// Options of `record`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RecordOptions {
+    /// An empty folder, or a new one
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// How long: seconds, or 90s, 10m, 2h; without it until Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Time between two readings: seconds, or 100ms, 1s
+    #[arg(long, value_name = "TIME", value_parser = period, default_value = "1s")]
+    pub(crate) period: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_or_else(|_| text.parse().map(|d: SignedDuration| d.as_secs_f64()), Ok);
+    let longest = 40.0 * 86_400.0;
+    match seconds {
+        Ok(s) if s > 0.0 && s <= longest => Ok(Duration::from_secs_f64(s)),
+        _ => Err("a time from above 0 to 40 days, such as 30, 90s, 10m or 2h".into()),
+    }
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let most = Duration::from_secs(3600);
+    let fits = |d: &Duration| (Duration::from_millis(1)..=most).contains(d);
+    duration(text).ok().filter(fits).ok_or_else(|| "a time from 1ms to 1h, such as 100ms or 1s".into())
 }
 
 /// Options of `decide`.

@@ -7,6 +7,7 @@ use carbon_api::detect::DetectError;
 use carbon_api::grid::fixed::FixedError;
 use carbon_api::grid::zone::UnknownZone;
 use carbon_api::ledger::LedgerError;
+use carbon_api::meter::replay::RecordingError;
 use carbon_api::policy::PolicyError;
 
 /// One line for people, and a status for programs.
@@ -51,6 +52,12 @@ impl From<LedgerError> for Failure {
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+impl From<RecordingError> for Failure {
+    fn from(error: RecordingError) -> Self {
         Self::Input(error.to_string())
     }
 }

@@ -8,6 +8,7 @@ mod intensity;
 mod output;
 #[doc(hidden)]
 pub mod parsers;
+mod record;
 mod run;
 mod serve;
 mod sources;
@@ -43,6 +44,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Verb::Sources => sources::sources(cli, &config),
         Verb::Run(options) => run::run(cli, &config, options),
         Verb::Serve(options) => serve::serve(cli, config, options),
+        Verb::Record(options) => record::record(cli, &config, options),
         Verb::Config => config::show(cli, &config),
         Verb::Decide(options) => decide::decide(cli, &config, options),
         Verb::Completions { .. } => Ok(ExitCode::SUCCESS),

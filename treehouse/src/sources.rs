@@ -28,7 +28,7 @@ impl Sources {
 
 /// Tries every source and says what became of each; status 3 where nothing covers the host.
 pub(crate) fn sources(cli: &Cli, config: &Config) -> Result<ExitCode, Failure> {
-    let machine = Machine::detect(&wiring::options(cli, config));
+    let machine = wiring::machine(cli, config)?;
     let sources = Sources::of(&machine);
     let text = match cli.format {
         Format::Json => serde_json::to_string(&sources).map_err(|e| Failure::system("sources", e))? + "\n",

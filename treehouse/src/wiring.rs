@@ -13,6 +13,7 @@ use carbon_api::meter::hwmon::HwmonOptions;
 use carbon_api::meter::nvml::NvmlOptions;
 use carbon_api::meter::odpm::OdpmOptions;
 use carbon_api::meter::rapl::{Backend, RaplOptions};
+use carbon_api::meter::replay::Recording;
 
 use crate::cli::Cli;
 use crate::config::{Config, EmbodiedSource, RaplWay, Sensor, View};
@@ -67,6 +68,15 @@ const fn backend(way: RaplWay) -> Backend {
         RaplWay::Perf => Backend::Perf,
         RaplWay::Powercap => Backend::Powercap,
         RaplWay::Msr => Backend::Msr,
+    }
+}
+
+/// This machine, or the recording that is played in its place.
+pub(crate) fn machine(cli: &Cli, config: &Config) -> Result<Machine, Failure> {
+    let options = options(cli, config);
+    match &cli.replay {
+        Some(folder) => Ok(Machine::replay(&Recording::open(folder)?, &options)),
+        None => Ok(Machine::detect(&options)),
     }
 }
 

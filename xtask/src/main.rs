@@ -6,6 +6,7 @@ mod cargo_deny;
 mod dashboards;
 mod fuzz;
 mod generated;
+mod guest;
 mod packages;
 mod report;
 mod setting;
@@ -86,6 +87,12 @@ enum Task {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
     },
+    /// Boots Debian's kernel in an emulated machine, with meters whose true energy is known, and checks
+    /// there what the program measures.
+    ///
+    /// Debian's packages are fetched by name into target/guest, once, and unpacked there: nothing is
+    /// installed. The last line is `N passed, N failed, N skipped`.
+    GuestTest(guest::Options),
     /// Shows a machine that does not exist, with a known true power; `--help` tells its options.
     #[command(disable_help_flag = true)]
     FakeMachine {
@@ -117,6 +124,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Bench { names, arguments } => bench::run(&Workspace::find()?, &names, &arguments),
         Task::Dashboards { check } => dashboards::run(check).map(|()| ExitCode::SUCCESS),
         Task::Fuzz { seconds, targets } => fuzz::run(&Workspace::find()?, seconds, &targets),
+        Task::GuestTest(options) => guest::run(&Workspace::find()?, &options),
         Task::FakeMachine { arguments } => {
             let name = OsString::from("fake-machine");
             Ok(fake_machine::cli::run(std::iter::once(name).chain(arguments)))

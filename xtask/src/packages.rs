@@ -29,9 +29,15 @@ enum Brings {
 }
 
 /// Everything the tests use of the system beyond Rust and a C linker.
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     // The scrape endpoint is read by the real server, and its text and rules are checked by promtool.
     Need { package: "prometheus", brings: Brings::Programs(&["prometheus", "promtool"]), only_without_root: false },
+    // What most machines run already is asked about the same counters as we are.
+    Need {
+        package: "prometheus-node-exporter",
+        brings: Brings::Programs(&["prometheus-node-exporter"]),
+        only_without_root: false,
+    },
     // The web page is looked at in a real browser.
     Need { package: "chromium", brings: Brings::Programs(&["chromium"]), only_without_root: false },
     // For receivers and parsers written by others; see `venv`.
@@ -138,7 +144,7 @@ fn apt_get(workspace: &Workspace, sudo: bool, arguments: &[&str]) -> Result<bool
 }
 
 /// Whether a program of this name is in one of the folders of the path.
-fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     let folders = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&folders).any(|folder| is_executable(&folder.join(program)))
 }

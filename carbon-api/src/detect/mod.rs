@@ -4,6 +4,7 @@
 //! model, with the mend in the list of sources. On a fake tree everything that asks the kernel by number switches itself off.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
@@ -18,9 +19,10 @@ use crate::meter::model::{Learner, MachineKey, memory_gb};
 use crate::meter::nvml::NvmlOptions;
 use crate::meter::odpm::OdpmOptions;
 use crate::meter::rapl::RaplOptions;
+use crate::meter::replay::{Playback, Recording};
 use crate::probe::Probe;
 use crate::stamp::Clock;
-use crate::system::{SystemClock, nanoseconds};
+use crate::system::nanoseconds;
 use crate::usage::host::HostUsage;
 use crate::usage::{HostRow, UsageSource};
 use crate::window::{Meters, Window};
@@ -28,6 +30,7 @@ use meters::Facts;
 use usage::{open_host, open_usage};
 
 mod meters;
+mod replayed;
 mod usage;
 
 /// Where to look, and what may be used.
@@ -117,6 +120,8 @@ pub struct Machine {
     pub memory_gb: Option<f64>,
     key: MachineKey,
     options: Options,
+    /// What is played in place of this machine.
+    replay: Option<Arc<Playback>>,
 }
 
 impl std::fmt::Debug for Machine {
@@ -141,7 +146,7 @@ impl Machine {
         let domains = bank.domain_list();
         let host_cover = host_cover(&domains, &options.cover).iter().map(|&i| domains[i].full_name()).collect();
         let key = MachineKey::new(&facts.cpuinfo, cpus);
-        Self { bank, usage, reports, host_cover, cpus, memory_gb: facts.memory_gb, key, options: options.clone() }
+        Self { bank, usage, reports, host_cover, cpus, memory_gb: facts.memory_gb, key, options: options.clone(), replay: None }
     }
 
     /// True where something covers the host.
@@ -160,7 +165,7 @@ impl Machine {
     pub fn warnings(&self) -> Vec<String> {
         let metered = self.host_cover.iter().any(|d| d.starts_with("rapl"));
         let memory = self.host_cover.iter().any(|d| d.contains("/dram") || d.contains("/psys"));
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = self.recording().map(Recording::notice).into_iter().collect();
         if metered && !memory {
             warnings.push("memory has no meter here: it is not in the host".to_owned());
         }
@@ -170,6 +175,10 @@ impl Machine {
     /// What lets the model learn this machine's power beside its meter of packages; `None` where there is none, or no place for
     /// what is learned.
     pub fn learner(&self) -> Option<Learner> {
+        // a recording teaches nothing of this machine
+        if self.replay.is_some() {
+            return None;
+        }
         let meter = self.host_cover.iter().find(|d| d.starts_with("rapl_"))?;
         Some(Learner::start(self.options.calibration.clone()?, self.key.clone(), meter.split('/').next().unwrap_or(meter)))
     }
@@ -182,8 +191,9 @@ impl Machine {
         if !self.can_measure() {
             return Err(self.no_meter());
         }
-        let reader = host_reader(&self.options);
-        Ok(Probe::new(self.bank, reader, Box::new(SystemClock), &self.options.cover))
+        let reader = self.replay.as_deref().map_or_else(|| host_reader(&self.options), replayed::host_reader);
+        let clock = self.clock();
+        Ok(Probe::new(self.bank, reader, clock, &self.options.cover))
     }
 }
 

@@ -26,6 +26,8 @@ pub mod poller;
 pub mod power_profile;
 #[cfg(feature = "meter-rapl")]
 pub mod rapl;
+#[cfg(feature = "meter-replay")]
+pub mod replay;
 
 /// One kind of meter, its files open.
 pub trait Meter: Send {

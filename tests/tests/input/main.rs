@@ -5,4 +5,5 @@ mod golden;
 mod no_meter;
 mod problems;
 mod refusals;
+mod replay;
 mod support;

@@ -71,7 +71,7 @@ fn sources_says_why_and_what_to_do() {
 }
 
 #[test]
-fn a_meter_that_is_denied_comes_with_the_rule_to_paste() {
+fn denied_names_the_mend() {
     let Some(machine) = machine::start(FAKE_MACHINE, &["--watts", "40", "--dram-watts", "5"]).unwrap() else { return };
     machine.ctl("fault package-0 eacces\nfault dram eacces\n").unwrap();
     let scratch = Scratch::new().unwrap();
@@ -84,4 +84,26 @@ fn a_meter_that_is_denied_comes_with_the_rule_to_paste() {
     let mend = rapl["mend"].as_str().unwrap();
     assert!(mend.contains("SUBSYSTEM==\"powercap\"") && mend.contains("udevadm trigger"), "{mend}");
     assert_eq!(answer["host_cover"][0], "model/cpu");
+}
+
+#[test]
+fn absent_is_absent() {
+    // memory that is refused from the beginning; no platform meter, no GPU
+    let Some(machine) = machine::start(FAKE_MACHINE, &["--watts", "40", "--dram-watts", "5"]).unwrap() else { return };
+    machine.ctl("fault dram eacces\n").unwrap();
+    let scratch = Scratch::new().unwrap();
+    let mut command = treehouse(&scratch, ["--config"]);
+    command.arg(scratch.write("config.toml", "[attribution]\nperiod_s = 0.1\n").unwrap()).args(machine::meters(&machine));
+    let daemon = Daemon::ready(command, &["--no-ledger"]).unwrap();
+    let scrape = daemon.scrape().unwrap();
+    let energies = || scrape.values.keys().filter(|series| series.name.contains("energy_joules"));
+    assert!(energies().any(|series| series.labels.values().any(|value| value == "package-0")), "{scrape:?}");
+    for absent in ["dram", "psys", "gpu"] {
+        let shown = energies().find(|series| series.labels.values().any(|value| value.contains(absent)));
+        // no series at all, in place of one that shows 0
+        assert_eq!(shown, None, "{absent}");
+    }
+    let sources = daemon.json("/v1/sources").unwrap();
+    let rapl = sources["sources"].as_array().unwrap().iter().find(|s| s["source"] == "rapl_powercap").unwrap().to_string();
+    assert!(rapl.contains("dram-0") && rapl.contains("udevadm trigger"), "{rapl}");
 }

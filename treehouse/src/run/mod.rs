@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carbon_api::carbon::EmbodiedModel;
-use carbon_api::detect::Machine;
 use carbon_api::grid::IntensityProvider;
 use carbon_api::ledger::LedgerError;
 use carbon_api::ledger::store::Ledger;
@@ -81,10 +80,12 @@ pub(crate) fn run(cli: &Cli, config: &Config, options: &RunOptions) -> Result<Ex
 impl Bench {
     fn new(cli: &Cli, config: &Config) -> Result<Self, Failure> {
         let options = wiring::options(cli, config);
-        let machine = Machine::detect(&options);
+        let machine = wiring::machine(cli, config)?;
         let grid = wiring::grid(config)?;
         let mut warnings = machine.warnings();
-        let embodied = wiring::embodied(config, &machine).map(|m| (m, machine.cpus.max(1)));
+        // the command runs here: the making of the machine that is played is not its own
+        let embodied = wiring::embodied(config, &machine).filter(|_| cli.replay.is_none());
+        let embodied = embodied.map(|m| (m, machine.cpus.max(1)));
         if !machine.can_measure() && !config.meter.model {
             return Err(machine.no_meter().into());
         }
@@ -199,7 +200,8 @@ impl Priced {
 
 /// Keeps the result in the ledger; a daemon that holds the ledger is no reason to fail.
 fn record(cli: &Cli, config: &Config, summary: &statistics::Summary) {
-    if !config.ledger.enabled {
+    // what another machine drew at another time is nothing that this one did
+    if !config.ledger.enabled || cli.replay.is_some() {
         return;
     }
     let Ok(object) = serde_json::to_string(summary) else { return };

@@ -25,7 +25,6 @@ use carbon_api::ledger::writer::Writer;
 use carbon_api::meter::model::Learner;
 use carbon_api::monitor::{Handle, Learn, Monitor, Parts, Sampler, Settings};
 use carbon_api::snapshot::SnapshotCell;
-use carbon_api::system::SystemClock;
 use carbon_api::units::Joules;
 
 use self::access::Access;
@@ -61,6 +60,9 @@ impl Daemon {
 
 /// Runs until it is told to stop, by SIGTERM or SIGINT.
 pub(crate) fn serve(cli: &Cli, config: Config, options: &ServeOptions) -> Result<ExitCode, Failure> {
+    if cli.replay.is_some() && options.otlp.is_some() {
+        return Err(Failure::Input("a recording is not pushed as if it were this machine: leave --otlp or --replay out".into()));
+    }
     let listener = listen::bind(options.listen.as_deref().unwrap_or(&config.serve.listen), options.insecure)?;
     let address = listener.local_addr().map_err(|e| Failure::system("the listening address", e))?;
     let access = Access::new(&config.serve)?;
@@ -70,7 +72,7 @@ pub(crate) fn serve(cli: &Cli, config: Config, options: &ServeOptions) -> Result
             "treehouse: serve.unprivileged_min_interval_s = {seconds} holds for serve.trusted_group: everybody else without the token sees one new value a second"
         ));
     }
-    let machine = Machine::detect(&wiring::options(cli, &config));
+    let machine = wiring::machine(cli, &config)?;
     if !machine.can_measure() && !config.meter.model {
         return Err(machine.no_meter().into());
     }
@@ -93,7 +95,8 @@ pub(crate) fn serve(cli: &Cli, config: Config, options: &ServeOptions) -> Result
         scrape: http::ScrapeState::default(),
         decisions: api::Decisions::default(),
     });
-    let otlp = start_otlp(&daemon, options)?;
+    // what is pushed bears the name of this machine
+    let otlp = if cli.replay.is_some() { None } else { start_otlp(&daemon, options)? };
     let served = run(cli, &daemon, (listener, address), socket);
     monitor.stop();
     drop(otlp);
@@ -146,7 +149,7 @@ fn sampler(config: &Config, machine: Machine, grid: Arc<SwitchableGrid>, ledger:
     };
     let learn = learner(machine.learner());
     let parts = Parts {
-        clock: Box::new(SystemClock),
+        clock: machine.clock(),
         embodied: wiring::embodied(config, &machine),
         bank: machine.bank,
         usage: machine.usage,
@@ -159,7 +162,8 @@ fn sampler(config: &Config, machine: Machine, grid: Arc<SwitchableGrid>, ledger:
 }
 
 fn open_ledger(cli: &Cli, config: &Config, options: &ServeOptions) -> Result<Option<Writer>, Failure> {
-    if options.no_ledger || !config.ledger.enabled {
+    // what another machine drew at another time is nothing that this one did
+    if options.no_ledger || !config.ledger.enabled || cli.replay.is_some() {
         return Ok(None);
     }
     let folder = wiring::state(cli)?;
@@ -194,7 +198,10 @@ fn announce(address: SocketAddr, socket: Option<&Path>, sources: &Sources, verbo
         output::error(crate::sources::text(sources).trim_end());
     }
     let cover = if sources.host_cover.is_empty() { "nothing yet".to_owned() } else { sources.host_cover.join(" + ") };
-    output::error(&format!("treehouse: measuring {cover}"));
+    match sources.warnings.iter().find(|w| w.starts_with("replayed: ")) {
+        Some(notice) => output::error(&format!("treehouse: {notice}; playing {cover}")),
+        None => output::error(&format!("treehouse: measuring {cover}")),
+    }
     for source in sources.sources.iter().filter(|s| s.source == "model" && s.status == carbon_api::meter::Status::Ok) {
         output::error(&format!("treehouse: every figure is modelled: {}", source.detail));
     }

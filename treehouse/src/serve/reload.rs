@@ -93,6 +93,9 @@ fn reload(cli: &Cli, daemon: &Daemon) {
 
 /// Looks for meters once more; where others answer than before, or they are to be read in another way, they take over.
 fn choose_meters(cli: &Cli, daemon: &Daemon, config: &Config, other_settings: bool) {
+    if cli.replay.is_some() {
+        return; // a recording is what it was
+    }
     let machine = Machine::detect(&wiring::options(cli, config));
     let (before, sources) = (daemon.sources(), Sources::of(&machine));
     if !machine.can_measure() && before.host_cover != sources.host_cover {

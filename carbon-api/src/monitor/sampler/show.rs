@@ -67,7 +67,9 @@ impl Sampler {
             let mean_w = if window_s > 0.0 { energy_j / window_s } else { 0.0 };
             let uncertainty_j = uncertainty_j(info, energy_j, mean_w) + state.ambiguous as f64 / 1e6;
             let in_host = cover.contains(&i);
-            let leaf = self.leaves.contains(&i) || (state.since.is_none() && state.host > 0 && info.kind.consumes());
+            let consumes = self.leaves.contains(&i) || (state.since.is_none() && state.host > 0 && info.kind.consumes());
+            // what was never read has no energy, not even 0
+            let leaf = consumes && state.last_good.is_some();
             let (energy, power_w, lower_bound) = (Microjoules(state.closed), state.power_w, state.ambiguous > 0);
             // written over where it is the same domain: the count of its owners stays a cache line that is not touched
             if let Some(row) = s.domains.get_mut(i).filter(|row| Arc::ptr_eq(&row.info, info)) {
