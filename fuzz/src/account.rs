@@ -50,8 +50,13 @@ impl Account {
         assert!(self.spec.survives_suspend || slept <= 100_000_000, "{slept} ns of suspend are no energy");
         // 1.5 * P_max * dt + 16 J, and the microjoule that was carried
         let watts = if self.spec.max_power_w > 0.0 { self.spec.max_power_w } else { 0.0 };
-        let most_uj = 1.5 * watts * now.at.since(self.changed) as f64 / 1e3 + 16e6 + 1.0;
+        let draw_uj = |ns: u64| if ns == 0 { 0.0 } else { watts * ns as f64 / 1e3 };
+        let most_uj = 1.5 * draw_uj(now.at.since(self.changed)) + 16e6 + 1.0;
         assert!(step.energy.0 as f64 <= most_uj * (1.0 + 1e-9), "{step:?} is more than {most_uj} uJ");
+        assert!(
+            step.ambiguous_uj.is_none() || range_uj(self.spec.wrap) <= draw_uj(now.at.since(last.at)) * (1.0 + 1e-9),
+            "{step:?}: no wrap fits"
+        );
         self.counts += rise(self.spec.wrap, last.shown, now.shown);
         self.told_uj += u128::from(step.energy.0);
         let truth_uj = microjoules(self.spec.wrap, self.counts);
@@ -73,6 +78,15 @@ fn rise(wrap: Wrap, old: u64, new: u64) -> u128 {
             let raw = |shown: u128| (shown * 1000).div_ceil(u128::from(unit_nj.max(1)));
             through(raw(old), raw(new), 1 << 32)
         }
+    }
+}
+
+/// Energy from one zero to the next.
+fn range_uj(wrap: Wrap) -> f64 {
+    match wrap {
+        Wrap::Never => f64::INFINITY,
+        Wrap::Modulus { modulus } => modulus as f64,
+        Wrap::Register { .. } | Wrap::Units { .. } => microjoules(wrap, 1 << 32) as f64,
     }
 }
 

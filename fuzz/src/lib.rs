@@ -23,8 +23,11 @@ pub mod usage;
 
 mod account;
 
-/// Every target: its name, which is that of its program and of its folder in `corpus/`, and what it does with one input.
-pub const TARGETS: [(&str, fn(&[u8])); 16] = [
+/// A name, which is that of the program and of the folder in `corpus/`, and what is done with one input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 16] = [
     ("accept", accept::run),
     ("battery", battery::run),
     ("config", config::run),

@@ -30,7 +30,8 @@ fn check(recording: &Recording) {
     assert_eq!(totals, recording.replay());
     for (i, (told, domain)) in totals.domains.iter().zip(&recording.head().domains).enumerate() {
         let stamps = recording.ticks().iter().filter_map(|tick| Some(tick.values[i].as_ref().ok()?.at.0));
-        let passed_s: Vec<f64> = stamps.clone().zip(stamps.skip(1)).map(|(a, b)| b.saturating_sub(a).max(0) as f64 / 1e9).collect();
+        let passed_s: Vec<f64> =
+            stamps.clone().zip(stamps.skip(1)).map(|(a, b)| b.saturating_sub(a).max(0) as f64 / 1e9).collect();
         let most_j = 1.5 * domain.counter.max_power_w * passed_s.iter().sum::<f64>() + 16.0 * passed_s.len() as f64;
         assert!(told.energy.joules().value() <= most_j * (1.0 + 1e-9) + 1e-6, "{told:?} is more than {most_j} J");
         assert!(told.metered_s >= 0.0 && told.lost_s >= 0.0 && told.uncertainty_j >= 0.0, "{told:?}");

@@ -57,7 +57,7 @@ struct Finished {
     new: u64,
     /// libFuzzer ends at the first.
     crashes: u64,
-    /// The last lines, for a crash.
+    /// What went wrong, and with which input.
     report: String,
 }
 
@@ -69,25 +69,27 @@ impl Finished {
             line.and_then(|figure| figure.trim().parse().ok()).unwrap_or(0)
         };
         let lines: Vec<&str> = text.lines().collect();
-        let report = lines[lines.len().saturating_sub(40)..].join("\n");
+        let tells =
+            |line: &str| line.contains("panicked at ") || line.contains("ERROR: ") || line.starts_with("Test unit written");
+        let told = |i: &usize| tells(lines[*i]) || (*i > 0 && lines[*i - 1].contains("panicked at "));
+        let report: Vec<&str> = (0..lines.len()).filter(told).map(|i| lines[i]).collect();
         let crashes = u64::from(!output.status.success());
         let (runs, new) = (figure("number_of_executed_units"), figure("new_units_added"));
-        Self { runs, seconds: took.as_secs(), new, crashes, report }
+        Self { runs, seconds: took.as_secs(), new, crashes, report: report.join("\n") }
     }
 }
 
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:>10} runs, {:>4} s, {:>5} new inputs, {} crashes", self.runs, self.seconds, self.new, self.crashes)
+        write!(f, "{:>9} runs, {:>4} s, {:>5} new inputs, crashes: {}", self.runs, self.seconds, self.new, self.crashes)
     }
 }
 
 /// The names of all targets, sorted.
 fn targets(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".rs")?.to_owned()))
-        .collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".rs")?.to_owned())).collect();
     names.sort();
     Ok(names)
 }
@@ -131,7 +133,10 @@ mod tests {
     use super::*;
 
     fn finished(code: i32, stderr: &str) -> Finished {
-        Finished::of(&Output { status: ExitStatus::from_raw(code << 8), stdout: Vec::new(), stderr: stderr.into() }, Duration::from_secs(61))
+        Finished::of(
+            &Output { status: ExitStatus::from_raw(code << 8), stdout: Vec::new(), stderr: stderr.into() },
+            Duration::from_secs(61),
+        )
     }
 
     #[test]
@@ -140,14 +145,15 @@ mod tests {
             stat::average_exec_per_sec:     1972\nstat::new_units_added:          77\n";
         let result = finished(0, text);
         assert_eq!((result.runs, result.seconds, result.new, result.crashes), (120_345, 61, 77, 0));
-        assert_eq!(result.to_string(), "    120345 runs,   61 s,    77 new inputs, 0 crashes");
+        assert_eq!(result.to_string(), "   120345 runs,   61 s,    77 new inputs, crashes: 0");
     }
 
     #[test]
     fn a_target_that_ends_badly_has_crashed_and_says_how() {
-        let result = finished(77, "thread panicked at src/counter.rs\nTest unit written to fuzz/artifacts/counter/crash-1\n");
+        let result =
+            finished(77, "#9 NEW\nthread 'a' panicked at src/counter.rs:1:\ntoo much\n0: main\nTest unit written to ./crash-1\n");
         assert_eq!((result.crashes, result.runs), (1, 0));
-        assert!(result.report.contains("crash-1"));
+        assert_eq!(result.report, "thread 'a' panicked at src/counter.rs:1:\ntoo much\nTest unit written to ./crash-1");
     }
 
     #[test]

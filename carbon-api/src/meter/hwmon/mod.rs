@@ -146,11 +146,7 @@ impl Meter for HwmonMeter {
 }
 
 /// Names of the channels that `files` make: of the hwmon `chip`, or of a power monitor in IIO.
-pub(crate) fn channel_names(
-    chip: Option<&str>,
-    files: &BTreeSet<String>,
-    read: &dyn Fn(&str) -> Option<String>,
-) -> Vec<String> {
+pub(crate) fn channel_names(chip: Option<&str>, files: &BTreeSet<String>, read: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let channels = match chip {
         Some(chip) => channel::hwmon_channels(chip, files, read),
         None => channel::iio_channels(files, read),
