@@ -61,7 +61,7 @@ impl Wrap {
     pub fn range_uj(self) -> Option<u64> {
         match self {
             Self::Never => None,
-            Self::Units { unit_nj } => Some(((u128::from(unit_nj) << 32) / 1000) as u64),
+            Self::Units { unit_nj } => Some(saturated((u128::from(unit_nj.max(1)) << 32) / 1000)),
             Self::Modulus { modulus } => Some(modulus),
             Self::Register { esu } => Some((1_000_000_u64 << 32) >> esu.min(31)),
         }
@@ -106,7 +106,7 @@ impl CounterSpec {
 
     /// The largest rise that `ns` nanoseconds allow, in microjoules: `1.5 * P_max * dt + 16 J`.
     fn bound_uj(&self, ns: u64) -> u128 {
-        SLACK_UJ + (1.5 * self.max_power_w * ns as f64 / 1e3) as u128
+        SLACK_UJ.saturating_add((1.5 * self.max_power_w * ns as f64 / 1e3) as u128)
     }
 }
 
@@ -329,7 +329,7 @@ impl Counter {
         }
         let total = rise + u128::from(self.remainder);
         self.remainder = (total % MICROJOULE) as u64;
-        let step = Step { energy: Microjoules((total / MICROJOULE) as u64), from: last.at, until: at, ambiguous_uj };
+        let step = Step { energy: Microjoules(saturated(total / MICROJOULE)), from: last.at, until: at, ambiguous_uj };
         let changed = if shown == last.shown { last.changed } else { at };
         self.last = Some(Last { shown, at, changed });
         if fell { Outcome::Wrapped(step) } else { Outcome::Delta(step) }
@@ -368,6 +368,10 @@ impl Counter {
         let most = (self.spec.max_power_w * ns as f64 / 1e3) as u64;
         (most > range).then(|| most / range * range)
     }
+}
+
+fn saturated(microjoules: u128) -> u64 {
+    u64::try_from(microjoules).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

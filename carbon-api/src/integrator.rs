@@ -41,7 +41,8 @@ impl PowerIntegrator {
         } else if elapsed > self.longest_ns {
             self.interrupt(GapReason::FailedRead);
         } else {
-            let sum = (u128::from(before) + u128::from(microwatts)) * u128::from(elapsed) + self.remainder;
+            let doubled = (u128::from(before) + u128::from(microwatts)).saturating_mul(elapsed.into());
+            let sum = doubled.saturating_add(self.remainder);
             self.remainder = sum % HALVES;
             self.energy_uj = self.energy_uj.saturating_add(u64::try_from(sum / HALVES).unwrap_or(u64::MAX));
         }

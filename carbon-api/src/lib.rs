@@ -34,6 +34,9 @@ pub mod detect;
 pub mod ledger;
 #[cfg(feature = "monitor")]
 pub mod monitor;
+#[cfg(feature = "machine")]
+#[doc(hidden)]
+pub mod parsers;
 #[cfg(feature = "window")]
 pub mod probe;
 #[cfg(feature = "system")]

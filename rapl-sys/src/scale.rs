@@ -44,7 +44,7 @@ impl Scale {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?.trim_matches(['\n', ' ', '\t', '\0']);
         let (mantissa, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let power: i32 = power.parse().ok().filter(|p: &i32| p.abs() <= 64)?;
+        let power: i32 = power.parse().ok().filter(|p: &i32| (-64..=64).contains(p))?;
         let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         if whole.is_empty() || whole.len() + part.len() > 64 || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
             return None;
@@ -63,9 +63,8 @@ impl Scale {
                 let product = counts * u128::from(digits);
                 match u32::try_from(exponent - 6) {
                     Ok(down) => 10_u128.checked_pow(down).map_or(0, |by| product / by),
-                    Err(_) => {
-                        10_u128.checked_pow((6 - exponent).unsigned_abs()).map_or(u128::MAX, |by| product.saturating_mul(by))
-                    }
+                    // no counts are no energy, whatever the scale
+                    Err(_) => product.saturating_mul(10_u128.checked_pow((6 - exponent).unsigned_abs()).unwrap_or(u128::MAX)),
                 }
             }
         };

@@ -11,7 +11,7 @@ use crate::cli::{Cli, Format};
 use crate::failure::Failure;
 use crate::output;
 
-mod check;
+pub(crate) mod check;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

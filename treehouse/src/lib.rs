@@ -6,6 +6,8 @@ mod decide;
 mod failure;
 mod intensity;
 mod output;
+#[doc(hidden)]
+pub mod parsers;
 mod record;
 mod run;
 mod serve;

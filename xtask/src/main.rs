@@ -4,6 +4,7 @@
 mod bench;
 mod cargo_deny;
 mod dashboards;
+mod fuzz;
 mod generated;
 mod guest;
 mod packages;
@@ -77,6 +78,15 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Gives any bytes to every parser and any readings to every counter, for a while; `test` replays what is in `fuzz/corpus`.
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+        /// The targets to run; all of them if none is named.
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
     /// Boots Debian's kernel in an emulated machine, with meters whose true energy is known, and checks
     /// there what the program measures.
     ///
@@ -113,6 +123,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::Bench { names, arguments } => bench::run(&Workspace::find()?, &names, &arguments),
         Task::Dashboards { check } => dashboards::run(check).map(|()| ExitCode::SUCCESS),
+        Task::Fuzz { seconds, targets } => fuzz::run(&Workspace::find()?, seconds, &targets),
         Task::GuestTest(options) => guest::run(&Workspace::find()?, &options),
         Task::FakeMachine { arguments } => {
             let name = OsString::from("fake-machine");

@@ -256,7 +256,7 @@ fn read_ns(file: &KernelFile, version: Version, buffer: &mut [u8]) -> Result<u64
     value.ok_or_else(|| malformed(file.path(), text, "CPU time of a group"))
 }
 
-fn parse_usage_usec(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_usage_usec(text: &[u8]) -> Option<u64> {
     let line = text.split(|&b| b == b'\n').find_map(|l| l.strip_prefix(b"usage_usec"))?;
     leading_u64(line)
 }

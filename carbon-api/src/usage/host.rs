@@ -129,7 +129,7 @@ fn host_time(file: &KernelFile, buffer: &mut [u8; 32]) -> Result<u64, ReadError>
 }
 
 /// Busy, steal and the number of online processors. Guest time is inside user time already; iowait is idle; steal is neither.
-fn parse_stat(text: &[u8]) -> Option<HostRow> {
+pub(crate) fn parse_stat(text: &[u8]) -> Option<HostRow> {
     let mut lines = text.split(|&b| b == b'\n');
     let first = lines.next()?.strip_prefix(b"cpu ")?;
     let mut ticks = [0_u64; 8];

@@ -314,7 +314,7 @@ fn is_own(procfs: &Path, directory: &OwnedFd) -> bool {
     is_procfs && own
 }
 
-fn parse_pid(name: &[u8]) -> Option<i32> {
+pub(crate) fn parse_pid(name: &[u8]) -> Option<i32> {
     let digits = name.iter().all(u8::is_ascii_digit) && !name.is_empty();
     if !digits {
         return None;

@@ -40,17 +40,17 @@ pub(super) fn nanoseconds(time: nix::sys::time::TimeSpec) -> u64 {
 
 /// What `/proc/PID/stat` says of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
-    pub(super) comm: String,
-    pub(super) parent: i32,
-    pub(super) cpu_ns: u64,
-    pub(super) reaped_ns: u64,
-    pub(super) started_ticks: u64,
+pub(crate) struct Stat {
+    pub(crate) comm: String,
+    pub(crate) parent: i32,
+    pub(crate) cpu_ns: u64,
+    pub(crate) reaped_ns: u64,
+    pub(crate) started_ticks: u64,
 }
 
 impl Stat {
     /// The name may hold blanks and brackets: the fields begin after the last `)`.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let open = text.iter().position(|&b| b == b'(')?;
         let close = text.iter().rposition(|&b| b == b')')?;
         let comm = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
@@ -65,7 +65,7 @@ impl Stat {
     }
 
     /// `name:pid`, control characters escaped.
-    pub(super) fn name(&self, pid: i32) -> Arc<str> {
+    pub(crate) fn name(&self, pid: i32) -> Arc<str> {
         format!("{}:{pid}", self.comm.escape_debug()).into()
     }
 }

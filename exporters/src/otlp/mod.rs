@@ -181,6 +181,16 @@ impl OtlpExporter {
     }
 }
 
+/// True where the environment, as `read` shows it, asks for an export that can be set up: for fuzz targets.
+///
+/// # Errors
+/// As [`OtlpExporter::start`], apart from those of the system.
+#[doc(hidden)]
+pub fn check_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<bool, ExportError> {
+    let config = OtlpConfig::default();
+    Settings::resolve(&config, read).map(|_| settings::is_wanted(&config, read))
+}
+
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }

@@ -13,7 +13,7 @@ const PROVIDERS: [&str; 1] = ["static"];
 const LATER: [&str; 7] = ["uk-carbon-intensity", "electricity-maps", "watttime", "energy-charts", "entsoe", "eia", "file"];
 
 /// Parses, or says `:LINE: what is wrong; the mend`.
-pub(super) fn parse(text: &str) -> Result<Config, String> {
+pub(crate) fn parse(text: &str) -> Result<Config, String> {
     let at = |span: Option<Range<usize>>| span.map_or_else(String::new, |s| format!(":{}", line_of(text, s.start)));
     let table = DeTable::parse(text).map_err(|e| format!("{}: {}", at(e.span()), one_line(e.message())))?;
     let known = toml::Value::try_from(Config::complete()).map_err(|e| format!(": {e}"))?;

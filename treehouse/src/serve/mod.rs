@@ -1,6 +1,6 @@
 //! `treehouse serve`: the monitor thread measures, a single-threaded runtime answers HTTP, and neither waits for the other.
 
-mod access;
+pub(crate) mod access;
 mod api;
 mod history;
 mod http;

@@ -127,7 +127,7 @@ pub(super) fn hwmon_channels(chip: &str, files: &BTreeSet<String>, read: &dyn Fn
 
 /// Channels of an INA monitor in IIO: `raw * scale` of power (milliwatts), else of the bus voltage and the current. Voltage 0 is
 /// the shunt's.
-fn iio_channels(files: &BTreeSet<String>, read: &dyn Fn(&str) -> Option<String>) -> Vec<Channel> {
+pub(super) fn iio_channels(files: &BTreeSet<String>, read: &dyn Fn(&str) -> Option<String>) -> Vec<Channel> {
     let raw = |kind: &str, factor: f64| {
         let is_raw = |f: &&String| f.starts_with(kind) && f.ends_with("_raw") && **f != "in_voltage0_raw";
         let file = files.iter().find(is_raw)?;

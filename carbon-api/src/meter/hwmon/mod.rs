@@ -16,6 +16,7 @@ mod sensor;
 mod survey;
 pub mod table;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -142,6 +143,15 @@ impl Meter for HwmonMeter {
             }
         }
     }
+}
+
+/// Names of the channels that `files` make: of the hwmon `chip`, or of a power monitor in IIO.
+pub(crate) fn channel_names(chip: Option<&str>, files: &BTreeSet<String>, read: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let channels = match chip {
+        Some(chip) => channel::hwmon_channels(chip, files, read),
+        None => channel::iio_channels(files, read),
+    };
+    channels.into_iter().map(|channel| channel.id).collect()
 }
 
 #[cfg(test)]

@@ -131,8 +131,8 @@ impl Meter for ModelMeter {
 /// Gigabytes (10^9 bytes) of `MemTotal` in the text of `/proc/meminfo`.
 pub fn memory_gb(meminfo: &str) -> Option<f64> {
     let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-    let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024.0 / 1e9)
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib as f64 * 1024.0 / 1e9)
 }
 
 #[cfg(test)]

@@ -182,8 +182,13 @@ impl FromRequestParts<Arc<Daemon>> for Reader {
     }
 }
 
+/// True where `file` holds a token and `presented` is it.
+pub(crate) fn token_opens(file: &[u8], presented: &[u8]) -> bool {
+    Token::parse(file).is_ok_and(|token| token.is(presented))
+}
+
 /// What follows `Bearer` in an `Authorization` header.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at(value.iter().position(|&b| b == b' ').unwrap_or(value.len()));
     scheme.eq_ignore_ascii_case(b"bearer").then_some(rest.trim_ascii())
 }

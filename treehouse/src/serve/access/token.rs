@@ -45,7 +45,7 @@ impl Token {
         Self::parse(&bytes).map_err(|problem| failed(format!("{problem}; {make}")))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let token = bytes.trim_ascii();
         if !token.iter().all(u8::is_ascii_graphic) {
             return Err("a token is one word of visible ASCII".into());
