@@ -71,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     };
     println!("== modules: known meters, and drivers of the kernel that Debian leaves out");
     let modules = timed(|| kmod::build(workspace, &kit, &folder))?;
-    println!("== programs: the program and the checks, static");
+    println!("== programs: the program and the checks, static; at first this takes two minutes");
     let programs = timed(|| programs::build(workspace))?;
     println!("== guest: Linux {} under TCG", kit.release());
     let image = image::write(&kit, workspace, &modules, &programs, &folder)?;

@@ -9,7 +9,7 @@
  *	dram    = dram_mw * t
  *	psys    = board_mw * t + package + dram
  *
- * A register holds the low 32 bits of that in units of 2^-esu J. It starts at zero.
+ * A register holds the low 32 bits of that in units of 2^-esu J. It starts at zero, also after a suspend.
  *
  * Parameters, all in the order package, core, dram, psys:
  *
@@ -28,6 +28,7 @@
 #include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/spinlock.h>
+#include <linux/suspend.h>
 #include <linux/tick.h>
 
 #include "known_energy.h"
@@ -192,15 +193,12 @@ static const struct kernel_param_ops seen_ops = { .get = seen_get };
 module_param_cb(seen_through_powercap, &seen_ops, (void *)KNOWN_POWERCAP, 0444);
 module_param_cb(seen_through_perf, &seen_ops, (void *)KNOWN_PERF, 0444);
 
-static int wrap_set(const char *text, const struct kernel_param *param)
+static void set_registers(const u64 mj[KNOWN_ZONES])
 {
-	u64 mj[KNOWN_ZONES];
 	struct moment m;
 	unsigned long flags;
 	int zone;
 
-	if (sscanf(text, "%llu,%llu,%llu,%llu", &mj[0], &mj[1], &mj[2], &mj[3]) != KNOWN_ZONES)
-		return -EINVAL;
 	raw_spin_lock_irqsave(&lock, flags);
 	m = now();
 	for (zone = 0; zone < KNOWN_ZONES; zone++) {
@@ -208,11 +206,32 @@ static int wrap_set(const char *text, const struct kernel_param *param)
 		base_nj[zone] = truth_nj(zone, &m);
 	}
 	raw_spin_unlock_irqrestore(&lock, flags);
+}
+
+static int wrap_set(const char *text, const struct kernel_param *param)
+{
+	u64 mj[KNOWN_ZONES];
+
+	if (sscanf(text, "%llu,%llu,%llu,%llu", &mj[0], &mj[1], &mj[2], &mj[3]) != KNOWN_ZONES)
+		return -EINVAL;
+	set_registers(mj);
 	return 0;
 }
 
 static const struct kernel_param_ops wrap_ops = { .set = wrap_set };
 module_param_cb(wrap_in_mj, &wrap_ops, NULL, 0200);
+
+/* Before any process sees them again. */
+static int power_changed(struct notifier_block *block, unsigned long event, void *data)
+{
+	static const u64 zero[KNOWN_ZONES];
+
+	if (event == PM_POST_SUSPEND)
+		set_registers(zero);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block power_block = { .notifier_call = power_changed };
 
 static int __init known_energy_init(void)
 {
@@ -223,11 +242,12 @@ static int __init known_energy_init(void)
 			return -EINVAL;
 	loaded_ns = ktime_get_ns();
 	idle_when_loaded_us = idle_us();
-	return 0;
+	return register_pm_notifier(&power_block);
 }
 
 static void __exit known_energy_exit(void)
 {
+	unregister_pm_notifier(&power_block);
 }
 
 module_init(known_energy_init);

@@ -30,9 +30,10 @@ pub(crate) struct Wraps {
 
 impl Wraps {
     /// Sets the registers so that each comes back to zero in the middle of a measurement of this length that starts
-    /// soon: the package idles at 10 W, memory takes 3 W, and each of two workloads adds 20 W for a sixth of the time.
+    /// soon: the package idles at 10 W, memory takes 3 W, and each of two workloads adds 20 W for a sixth of the time. Both
+    /// must have started by then, however slow the guest, and neither may be over.
     pub(crate) fn arm(seconds: u64) -> Result<Self> {
-        let joules = [seconds * 10 / 2, seconds * 2 * 20 / 6 * 6 / 10, seconds * 3 / 2];
+        let joules = [seconds * 10, seconds * 2 * 20 / 6 * 8 / 10, seconds * 3 / 2];
         let [package, core, dram] = joules.map(|joules| joules * 1000);
         set("known_energy", "wrap_in_mj", &format!("{package},{core},{dram},0"))?;
         Ok(Self { armed: Truth::now()?, joules })

@@ -71,7 +71,7 @@ fn sensors(sources: &Sources, _: &Daemon) -> Result<String> {
 }
 
 fn sensor_power(_: &Sources, daemon: &Daemon) -> Result<String> {
-    powers(daemon, "hwmon", &SENSORS)
+    powers(daemon, "hwmon", &SENSORS, 0.02)
 }
 
 fn rails(sources: &Sources, _: &Daemon) -> Result<String> {
@@ -82,7 +82,7 @@ fn rails(sources: &Sources, _: &Daemon) -> Result<String> {
 }
 
 fn rail_power(_: &Sources, daemon: &Daemon) -> Result<String> {
-    powers(daemon, "odpm", &RAILS)
+    powers(daemon, "odpm", &RAILS, 0.001)
 }
 
 /// The channel's energy falls to zero: neither what the old rail used nor a wrap may show up with the new one.
@@ -137,8 +137,8 @@ fn battery_charging(_: &Sources, daemon: &Daemon) -> Result<String> {
     Ok(format!("{} since {}", gap["reason"].as_str().unwrap_or_default(), gap["from"].as_str().unwrap_or_default()))
 }
 
-/// Every one of these domains draws what it should, to 2 %.
-fn powers(daemon: &Daemon, source: &str, expected: &[(&str, f64)]) -> Result<String> {
+/// Every one of these domains draws what it should, or is off by no more than this part of it.
+fn powers(daemon: &Daemon, source: &str, expected: &[(&str, f64)], tolerance: f64) -> Result<String> {
     let read = || -> Result<Vec<(String, f64, f64)>> {
         let power = |(name, watts): &(&str, f64)| {
             let domain = daemon.domain(source, name)?;
@@ -149,7 +149,7 @@ fn powers(daemon: &Daemon, source: &str, expected: &[(&str, f64)]) -> Result<Str
     };
     // A tick shows whole milliwatts, and the first one may have seen a part of its second only.
     let right =
-        |powers: &[(String, f64, f64)]| powers.iter().all(|(_, found, watts)| (found - watts).abs() <= 0.02 * watts + 0.001);
+        |powers: &[(String, f64, f64)]| powers.iter().all(|(_, found, watts)| (found - watts).abs() <= tolerance * watts + 0.001);
     let text = |powers: &[(String, f64, f64)]| {
         powers.iter().map(|(name, found, _)| format!("{name} {found:.3} W")).collect::<Vec<_>>().join(", ")
     };
