@@ -42,20 +42,6 @@ fn the_counter_beats_integration() {
 }
 
 #[test]
-fn zeus_181() {
-    let wrong = Gpu { counter: Some(FakeCounter { scale: 187.0 / 327.0, ..FakeCounter::default() }), ..Gpu::new(A, 65.4) };
-    let mut b = Bench::new([wrong, Gpu::new("GPU-b", 65.4)]);
-    b.run_s(4);
-    assert!(b.warned("nvml_disagrees").is_empty(), "not before five seconds");
-    b.run_s(2);
-    let warnings = b.warned("nvml_disagrees");
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("gpu-0") && warnings[0].contains("187 J") && warnings[0].contains("327 J"), "{warnings:?}");
-    b.run_s(4);
-    assert!((b.joules(0) - 374.0).abs() < 4.0, "the counter is kept: {}", b.joules(0));
-}
-
-#[test]
 fn no_energy_counter_is_said() {
     let pascal = Gpu { name: "GTX 1080".into(), architecture: Architecture::Pascal, ..Gpu::new(A, 180.0).without_counter() };
     let mut b = Bench::new([pascal, Gpu::new("GPU-b", 100.0)]);
@@ -142,5 +128,35 @@ proptest! {
             prop_assert!(b.joules(i) <= b.truth_j(uuid) + 60.0 , "{uuid}: {} of {}", b.joules(i), b.truth_j(uuid));
         }
         drop(b.directory);
+    }
+}
+
+/// What other programs get wrong about GPUs.
+mod peers {
+    use super::*;
+
+    /// One window of five seconds gave 187 J by the counter and 327 J by power added up, and nothing was said.
+    #[test]
+    fn zeus_181() {
+        let wrong = Gpu { counter: Some(FakeCounter { scale: 187.0 / 327.0, ..FakeCounter::default() }), ..Gpu::new(A, 65.4) };
+        let mut b = Bench::new([wrong, Gpu::new("GPU-b", 65.4)]);
+        b.run_s(4);
+        assert!(b.warned("nvml_disagrees").is_empty(), "not before five seconds");
+        b.run_s(2);
+        let warnings = b.warned("nvml_disagrees");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("gpu-0") && warnings[0].contains("187 J") && warnings[0].contains("327 J"), "{warnings:?}");
+        b.run_s(4);
+        assert!((b.joules(0) - 374.0).abs() < 4.0, "the counter is kept: {}", b.joules(0));
+    }
+
+    /// A GPU older than Volta has no energy counter and was booked with 0 kWh, in silence.
+    #[test]
+    fn codecarbon_1316() {
+        let pascal = Gpu { name: "P100".into(), architecture: Architecture::Pascal, ..Gpu::new(A, 120.0).without_counter() };
+        let mut b = Bench::new([pascal]);
+        b.run_s(30);
+        assert!((b.joules(0) - 3600.0).abs() < 1.0, "{} J of 3600 J", b.joules(0));
+        assert!(b.report.domains[0].integrated && !b.warned("nvml_integrated").is_empty(), "it says how it knows");
     }
 }
