@@ -73,6 +73,9 @@ pub(crate) struct Meter {
     /// Thermal design power of all processors together, for the model, in watts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tdp_w: Option<f64>,
+    /// A phone's `power_profile.xml`, for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) power_profile: Option<PathBuf>,
     /// Whether the model learns this machine beside a meter and keeps what it learned in the state folder.
     pub(crate) calibrate: bool,
     pub(crate) nvml: Nvml,
@@ -252,6 +255,7 @@ impl Default for Meter {
             accuracy: 0.05,
             max_power_w: None,
             tdp_w: None,
+            power_profile: None,
             calibrate: true,
             nvml: Nvml::default(),
             hwmon: Sensor::default(),
@@ -332,6 +336,7 @@ impl Config {
         config.serve.raw_token_file = Some(PathBuf::new());
         config.meter.max_power_w = Some(1000.0);
         config.meter.tdp_w = Some(0.0);
+        config.meter.power_profile = Some(PathBuf::new());
         for sensor in [&mut config.meter.hwmon, &mut config.meter.odpm, &mut config.meter.fuel_gauge] {
             sensor.accuracy = Some(0.0);
         }

@@ -46,6 +46,7 @@ pub(crate) fn options(cli: &Cli, config: &Config) -> Options {
         odpm: sensor(&config.meter.odpm, |own: OdpmOptions, a| OdpmOptions { accuracy: a.unwrap_or(own.accuracy), ..own }),
         battery: sensor(&config.meter.fuel_gauge, |own: BatteryOptions, a| BatteryOptions { accuracy: a, ..own }),
         tdp_w: config.meter.tdp_w,
+        power_profile: config.meter.power_profile.clone(),
         calibration: state(cli).ok().filter(|_| config.meter.calibrate).map(|folder| folder.join("calibration.json")),
         dev: default.dev,
     }

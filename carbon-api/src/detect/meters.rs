@@ -1,6 +1,6 @@
 //! Meters in their order, and the model where none of them covers the processors.
 
-use super::Options;
+use super::{Options, profile};
 use crate::bank::Bank;
 use crate::cover::{HostCover, host_cover};
 use crate::meter::battery::BatteryMeter;
@@ -140,11 +140,19 @@ fn open_model(
         None => (None, None),
     };
     let said = model::Facts::read(&options.sysfs, &facts.cpuinfo, options.tdp_w);
-    let rule = Rule::choose(&said, learned.as_ref());
+    let mut problems: Vec<String> = unusable.iter().map(ToString::to_string).collect();
+    let profile = options.power_profile.as_deref().map(|path| profile::rule(path, &options.sysfs));
+    let rule = match profile {
+        Some(Ok(rule)) => rule,
+        other => {
+            problems.extend(other.and_then(Result::err));
+            Rule::choose(&said, learned.as_ref())
+        }
+    };
     let model = ModelMeter::with(rule, facts.memory_gb.unwrap_or(0.0), Box::new(move |clock| host.recent(clock)));
     let mut report = model.report(why);
-    if let Some(error) = unusable {
-        report.detail = format!("{}; {error}", report.detail);
+    for problem in problems {
+        report.detail = format!("{}; {problem}", report.detail);
     }
     reports.push(report);
     Some(Box::new(model))

@@ -30,6 +30,7 @@ use meters::Facts;
 use usage::{open_host, open_usage};
 
 mod meters;
+mod profile;
 mod replayed;
 mod usage;
 
@@ -64,6 +65,8 @@ pub struct Options {
     pub battery: Option<BatteryOptions>,
     /// Thermal design power of all processors together, for the model, in watts.
     pub tdp_w: Option<f64>,
+    /// A phone's `power_profile.xml`, for the model.
+    pub power_profile: Option<PathBuf>,
     /// Where the model keeps what it learned beside a meter; `None`: nowhere.
     pub calibration: Option<PathBuf>,
 }
@@ -85,6 +88,7 @@ impl Default for Options {
             odpm: Some(OdpmOptions::default()),
             battery: Some(BatteryOptions::default()),
             tdp_w: None,
+            power_profile: None,
             calibration: None,
         }
     }
