@@ -5,7 +5,6 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
@@ -179,9 +178,4 @@ fn unpack_drivers(workspace: &Workspace, archive: &Path, name: &str, folder: &Pa
 /// What the stamp holds: a kit made of other packages is made again.
 fn stamp_text() -> String {
     format!("{}\n{}\n{}\n", KERNEL.join(" "), TOOLS.join(" "), DRIVERS.join(" "))
-}
-
-/// A program that says nothing unless it fails.
-pub(super) fn quiet(command: &mut std::process::Command) -> &mut std::process::Command {
-    command.stdout(Stdio::null())
 }

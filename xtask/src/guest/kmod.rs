@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
-use super::kit::{Kit, quiet};
+use super::kit::Kit;
 use super::{Folder, succeed};
 use crate::workspace::Workspace;
 
@@ -27,14 +28,14 @@ pub(super) fn build(workspace: &Workspace, kit: &Kit, folder: &Folder) -> Result
     changed |= fs::read_to_string(&release).ok().as_deref() != Some(kit.release());
     if changed {
         let mut make = workspace.command("make");
-        quiet(&mut make)
-            .args(["--silent", "--jobs=2", "--directory"])
+        make.args(["--silent", "--jobs=2", "--directory"])
             .arg(kit.common_headers()?)
             .arg(variable("O", &kit.headers()))
             .arg(variable("M", &place))
             // Debian's image brings no vmlinux to take types from, and nothing here needs them.
             .arg("CONFIG_DEBUG_INFO_BTF_MODULES=")
             .arg("modules")
+            .stdout(Stdio::null())
             .env("LD_LIBRARY_PATH", kit.library_path()?);
         // A stamp from before must not outlive a build that fails.
         let _ = fs::remove_file(&release);

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 mod checks;
+mod complaints;
 mod costs;
 mod daemon;
 mod measure;
@@ -104,5 +105,6 @@ fn all(checks: &mut Checks, seconds: u64, recorded: &std::path::Path) -> anyhow:
     reload::platform(checks);
     record::platform(checks);
     record::send(checks, recorded);
+    complaints::none(checks);
     Ok(())
 }
