@@ -69,8 +69,7 @@ impl Finished {
             line.and_then(|figure| figure.trim().parse().ok()).unwrap_or(0)
         };
         let lines: Vec<&str> = text.lines().collect();
-        let tells =
-            |line: &str| line.contains("panicked at ") || line.contains("ERROR: ") || line.contains("Test unit written");
+        let tells = |line: &str| line.contains("panicked at ") || line.contains("ERROR: ") || line.contains("Test unit written");
         let told = |i: &usize| tells(lines[*i]) || (*i > 0 && lines[*i - 1].contains("panicked at "));
         let report: Vec<&str> = (0..lines.len()).filter(told).map(|i| lines[i]).collect();
         let crashes = u64::from(!output.status.success());
