@@ -92,8 +92,8 @@ fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 }
 
 fn unknown_key<'a>(key: &str, path: &str, known: impl Iterator<Item = &'a str>) -> PolicyError {
-    // A key may hold a line break; a message is one line.
-    let key = &key.escape_debug().to_string();
+    // a key may hold a line break, and a message is one line; or nothing, and a message names it
+    let key = &if key.is_empty() { "\"\"".to_owned() } else { key.escape_debug().to_string() };
     let known: Vec<&str> = known.collect();
     let place = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     let meant = nearest(key, known.iter().copied(), 1);
@@ -157,6 +157,7 @@ mod tests {
         assert_eq!(key(json!({"view": null})), "view");
         assert_eq!(key(json!({"view": {}, "signals": {}})), "signals");
         assert_eq!(key(json!({"view": {}, "two\nlines": {}})), "two\\nlines");
+        assert_eq!(key(json!({"view": {}, "": {}})), "\"\"");
         assert!(envelope(&json!({"view": {}, "signal": null})).unwrap().signal.is_none());
     }
 }

@@ -70,7 +70,7 @@ impl Finished {
         };
         let lines: Vec<&str> = text.lines().collect();
         let tells =
-            |line: &str| line.contains("panicked at ") || line.contains("ERROR: ") || line.starts_with("Test unit written");
+            |line: &str| line.contains("panicked at ") || line.contains("ERROR: ") || line.contains("Test unit written");
         let told = |i: &usize| tells(lines[*i]) || (*i > 0 && lines[*i - 1].contains("panicked at "));
         let report: Vec<&str> = (0..lines.len()).filter(told).map(|i| lines[i]).collect();
         let crashes = u64::from(!output.status.success());

@@ -125,7 +125,7 @@ impl<'a> Processor<'a> {
         let values = |name: &'static str| {
             cpuinfo.lines().filter_map(move |l| l.split_once(':').filter(|(k, _)| k.trim() == name).map(|(_, v)| v.trim()))
         };
-        let field = |name| values(name).next();
+        let field = |name| values(name).next().filter(|value| !value.is_empty());
         let number = |name| {
             let text: &str = field(name)?;
             text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())
