@@ -77,6 +77,7 @@ impl Bench {
         let family: u64 = s.workloads.iter().map(|r| r.energy.0).sum();
         assert_eq!(family, s.host_energy().0, "the family sums to the host");
         assert_eq!(s.workloads.iter().map(|r| r.energy.coarse().0).sum::<u64>(), s.host_coarse().0, "the coarse one too");
+        assert!(s.host.iter().all(|r| r.coarse.0 % 1000 == 0), "no row tells more than millijoules: {:?}", s.host);
         s
     }
 
@@ -84,6 +85,41 @@ impl Bench {
     fn truth(&self) -> u64 {
         self.machine.host_nj(0, self.at - S) / 1000
     }
+}
+
+/// A counter of 70 W beside RAPL.
+struct OtherMeter([crate::domain::DomainInfo; 1]);
+
+impl crate::meter::Meter for OtherMeter {
+    fn domains(&self) -> &[crate::domain::DomainInfo] {
+        &self.0
+    }
+    fn read(&mut self, clock: &dyn Clock, values: &mut [Result<crate::meter::Value, crate::error::ReadError>]) {
+        let at = clock.stamp();
+        values[0] = Ok(crate::meter::Value::new(at.boottime_ns / 1000 * 70 + at.boottime_ns % 1000, at));
+    }
+}
+
+#[test]
+fn two_methods_are_whole_millijoules_each_and_sum_to_the_family() {
+    use crate::domain::{DomainKind, Source, test_domain};
+    let mut b = Bench::new(machine().dram(3.3).build().unwrap());
+    let rapl = RaplMeter::powercap(&b.tree.sysfs()).0.unwrap();
+    let counter = crate::counter::CounterSpec::new(crate::counter::Wrap::Never);
+    let gpu = crate::domain::DomainInfo { source: Source::Nvml, counter, ..test_domain(DomainKind::Gpu, "gpu-0", None) };
+    b.sampler.rewire(Bank::new(vec![Box::new(rapl), Box::new(OtherMeter([gpu]))]), HostCover::Auto);
+    let mut last = [0, 0];
+    for tick in 1..40 {
+        b.tick(b.at + 7_654_321 * tick);
+        let s = b.snapshot();
+        let rows: Vec<u64> = s.host.iter().map(|r| r.coarse.0).collect();
+        assert!(s.host.iter().all(|r| r.coarse.0 < r.energy.0 + 1000), "{:?}", s.host);
+        for (before, now) in last.iter_mut().zip(rows) {
+            assert!(now >= *before);
+            *before = now;
+        }
+    }
+    assert!(last[0] > 0 && last[1] > 0);
 }
 
 fn parts(tree: &PlainTree, clock: HandClock, ledger: Option<Writer>) -> Parts {

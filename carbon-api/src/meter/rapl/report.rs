@@ -18,7 +18,8 @@ const UDEV_RULE: &str = r#"put this line into /etc/udev/rules.d/60-treehouse.rul
 const CONTAINER: &str = "in a container, bind-mount the host's /sys/devices/virtual/powercap read-only and pass --sysfs";
 /// What to do where a counter answers nonsense.
 const BROKEN: &str = "the counter is there and does not answer: look for intel_rapl in `dmesg`, then load its driver anew: modprobe -r intel_rapl_msr && modprobe intel_rapl_msr";
-const PERF: &str = "sudo setcap cap_perfmon+ep $(which treehouse) (Linux 5.8 and newer; else cap_sys_admin), or: sudo sysctl kernel.perf_event_paranoid=0";
+/// Above level 2, which mainline does not know and Debian starts with, only `CAP_SYS_ADMIN` opens any event.
+const PERF: &str = "sudo setcap cap_perfmon+ep $(which treehouse) ; above level 2 of perf_event_paranoid (Debian's default is 3) that is refused as well: also run sudo sysctl kernel.perf_event_paranoid=2 , or give cap_sys_admin in its place (as before Linux 5.8) ; or without setcap: sudo sysctl kernel.perf_event_paranoid=0";
 const PERF_BROKEN: &str = "the events are there and do not open: look for rapl in `dmesg`";
 const MSR: &str = "sudo setcap cap_sys_rawio+ep $(which treehouse), and let its user read /dev/cpu/*/msr; a locked-down kernel may refuse all the same";
 const MSR_ABSENT: &str = "sudo modprobe msr";
@@ -127,5 +128,27 @@ fn listed(domain: &Listed) -> DomainReport {
         in_host: false,
         survives_suspend: false,
         basis: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn perf_denied_names_the_level_above_which_its_capability_is_refused_too() {
+        for errno in [1, 13] {
+            let denied = Error::Io { path: "/sys/bus".into(), source: std::io::Error::from_raw_os_error(errno) };
+            let text = mend(Backend::Perf, &denied).unwrap();
+            for words in [
+                "setcap cap_perfmon+ep $(which treehouse) ;",
+                "level 2",
+                "sysctl kernel.perf_event_paranoid=2 ,",
+                "cap_sys_admin",
+            ] {
+                assert!(text.contains(words), "no {words} in {text}");
+            }
+            assert!(!text.contains('\n'));
+        }
     }
 }

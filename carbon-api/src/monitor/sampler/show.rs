@@ -9,6 +9,9 @@ use crate::domain::{Provenance, Source};
 use crate::snapshot::{DomainRow, HostRow, Snapshot};
 use crate::units::Microjoules;
 
+/// What unprivileged readers see at the finest.
+const MILLIJOULE: u64 = 1000;
+
 impl Sampler {
     pub(super) fn publish(&mut self) {
         let empty = || Arc::new(Snapshot::empty(self.since.1, self.settings.period.as_secs_f64()));
@@ -100,20 +103,31 @@ impl Sampler {
 
     /// The coarse host is the sum of the coarse family; what it rose by goes to the rows that lag most behind their own energy.
     fn fill_coarse(&mut self, s: &mut Snapshot) {
+        for row in &s.host {
+            if self.coarse.iter().all(|(method, provenance, _)| (*method, *provenance) != (row.method, row.provenance)) {
+                self.coarse.push((row.method, row.provenance, 0));
+            }
+        }
         let family: u64 = s.workloads.iter().map(|r| r.energy.coarse().0).sum();
         let mut rise = family.saturating_sub(self.coarse.iter().map(|(.., so_far)| so_far).sum());
-        for row in &mut s.host {
-            let of_row =
-                |(method, provenance, _): &(Source, Provenance, u64)| (*method, *provenance) == (row.method, row.provenance);
-            let place = self.coarse.iter().position(of_row).unwrap_or_else(|| {
-                self.coarse.push((row.method, row.provenance, 0));
-                self.coarse.len() - 1
-            });
-            let so_far = &mut self.coarse[place].2;
-            let part = rise.min(row.energy.0.saturating_sub(*so_far));
+        for (method, provenance, so_far) in &mut self.coarse {
+            let Some(row) = s.host.iter_mut().find(|r| (r.method, r.provenance) == (*method, *provenance)) else { continue };
+            // whole millijoules only: what is left of one row's energy would tell the rest of it
+            let part = rise.min(row.energy.0.saturating_sub(*so_far)) / MILLIJOULE * MILLIJOULE;
             *so_far += part;
             rise -= part;
             row.coarse = Microjoules(*so_far);
+        }
+        // rows that lag by parts of a millijoule can lag by a whole one together
+        while rise >= MILLIJOULE {
+            let lag = |r: &&mut HostRow| i128::from(r.energy.0) - i128::from(r.coarse.0);
+            let Some(row) = s.host.iter_mut().max_by_key(lag) else { break };
+            let of_row =
+                |(method, provenance, _): &&mut (Source, Provenance, u64)| (*method, *provenance) == (row.method, row.provenance);
+            let Some((.., so_far)) = self.coarse.iter_mut().find(of_row) else { break };
+            *so_far += MILLIJOULE;
+            row.coarse = Microjoules(*so_far);
+            rise -= MILLIJOULE;
         }
     }
 

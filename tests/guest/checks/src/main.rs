@@ -13,6 +13,7 @@ mod others;
 mod permissions;
 mod program;
 mod record;
+mod recording;
 mod reload;
 mod truth;
 mod workload;
@@ -96,6 +97,10 @@ fn all(checks: &mut Checks, seconds: u64, recorded: &std::path::Path) -> anyhow:
         None => checks.skip("perf measures what was used", "this program knows no perf events"),
     }
     costs::compare(checks);
+    match program::sources(User::Root)?.status("rapl_perf") {
+        Some(_) => recording::all(checks),
+        None => checks.skip("the meters are recorded", "this program knows no perf events"),
+    }
     record::machine(checks);
     others::all(checks);
     for module in ["known_odpm", "known_pmu"] {

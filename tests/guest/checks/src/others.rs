@@ -9,9 +9,9 @@ use crate::modules::set;
 use crate::program::{self, Sources, User};
 
 /// What these nodes say: 5 V x 250 mA, 5 V x 160 mA, and the power register of the same chip as the first.
-const SENSORS: [(&str, f64); 3] = [("ina226@0-0040", 1.25), ("ina3221-in1", 0.8), ("ina226@0-0042", 1.25)];
+pub(crate) const SENSORS: [(&str, f64); 3] = [("ina226@0-0040", 1.25), ("ina3221-in1", 0.8), ("ina226@0-0042", 1.25)];
 /// Some rails of both monitors; see `known_odpm.c`. The third was put on its channel while the monitor ran.
-const RAILS: [(&str, f64); 5] =
+pub(crate) const RAILS: [(&str, f64); 5] =
     [("S2M_VDD_CPUCL2", 1.5), ("S1M_VDD_MIF", 0.9), ("S10M_VDD_TPU", 0.333), ("S2S_VDD_G3D", 1.5), ("L9S_GNSS_CORE", 0.01)];
 
 /// Compares each kind that `sources` lists with what its nodes say.

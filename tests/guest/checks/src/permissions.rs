@@ -92,7 +92,7 @@ fn one(user: User, paranoid: u32, may: bool) -> Result<String> {
         ensure!(sources.status("rapl_perf") == Some("ok"), "{sources}");
         ensure!(cover == ["rapl_perf/package-0", "rapl_perf/dram-0"], "{cover:?}");
     } else {
-        denied(&sources, "rapl_perf", "perf_event_paranoid")?;
+        denied(&sources, "rapl_perf", "kernel.perf_event_paranoid=2")?;
         ensure!(cover.iter().all(|domain| domain.starts_with("model/")) && !cover.is_empty(), "{cover:?}");
     }
     Ok(cover.join(" + "))

@@ -25,7 +25,8 @@ const FOLLOWED: [&str; 1] = ["device"];
 const LEFT_OUT: [&str; 9] =
     ["power", "cpufreq", "cpuidle", "cache", "microcode", "hotplug", "vulnerabilities", "node0", "crash_hotplug"];
 const FILES: [&str; 3] = ["/proc/cpuinfo", "/proc/meminfo", "/proc/version"];
-const PLACE: &str = "/tmp/recorded";
+/// Whatever is put here is sent.
+pub(crate) const PLACE: &str = "/tmp/recorded";
 
 /// The whole machine, and its rails once more in the form of the first drivers.
 pub(crate) fn machine(checks: &mut Checks) {
