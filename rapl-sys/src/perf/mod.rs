@@ -6,8 +6,8 @@
 //!
 //! An event is opened once a CPU and domain, for counting alone, and held open: the kernel folds the 32-bit register into
 //! its 64-bit count on a timer that is sized for 200 W, so read at least once a minute. The count starts at 0 when it is
-//! opened. Opening takes `CAP_PERFMON` (`CAP_SYS_ADMIN` before Linux 5.8) or `perf_event_paranoid` below 1; some kernels
-//! differ, so it is tried. Source: Linux `arch/x86/events/rapl.c`.
+//! opened. Opening takes `CAP_PERFMON` (`CAP_SYS_ADMIN` before Linux 5.8) or `perf_event_paranoid` below 1; Debian's default
+//! level of 3 refuses the capability as well, and some kernels differ, so it is tried. Source: Linux `arch/x86/events/rapl.c`.
 //!
 //! A tree that is no real sysfs is refused ([`Error::Skipped`]): the kernel would be asked for a number that a file invented.
 

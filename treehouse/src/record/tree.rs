@@ -172,7 +172,11 @@ impl Copy<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
                 let path = Path::new(self.label).join(relative);
-                self.facts.unreadable.push(Unreadable { path, errno: error.raw_os_error().unwrap_or(0) });
+                let unreadable = Unreadable { path, errno: error.raw_os_error().unwrap_or(0) };
+                // a folder is reached by its class and by its device
+                if !self.facts.unreadable.contains(&unreadable) {
+                    self.facts.unreadable.push(unreadable);
+                }
                 return Ok(());
             }
         };
