@@ -9,7 +9,7 @@ use crate::domain::{DomainInfo, DomainKind, Source, contains};
 
 /// Which domains count towards the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "Written", into = "Written")]
 pub enum HostCover {
     /// psys where there is exactly one with a unit finer than 0.1 J, else packages and memory; GPUs beside them. Without RAPL:
     /// modules, boards, processors, memory and the rails of a phone. Never a battery, never a rail whose place is not known.
@@ -18,8 +18,40 @@ pub enum HostCover {
     /// The same without psys.
     Packages,
     /// Exactly these, as `source/domain`.
-    #[serde(untagged)]
     Domains(Vec<Arc<str>>),
+}
+
+/// How it is written: a word, or a list of domains.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "it is \"auto\", \"packages\", or a list such as [\"hwmon/VDD_IN\"]")]
+enum Written {
+    Word(String),
+    Domains(Vec<Arc<str>>),
+}
+
+impl TryFrom<Written> for HostCover {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        match written {
+            Written::Domains(domains) => Ok(Self::Domains(domains)),
+            Written::Word(word) => match word.as_str() {
+                "auto" => Ok(Self::Auto),
+                "packages" => Ok(Self::Packages),
+                _ => Err(format!("{word:?} is no cover; it is \"auto\", \"packages\", or a list such as [\"hwmon/VDD_IN\"]")),
+            },
+        }
+    }
+}
+
+impl From<HostCover> for Written {
+    fn from(cover: HostCover) -> Self {
+        match cover {
+            HostCover::Auto => Self::Word("auto".into()),
+            HostCover::Packages => Self::Word("packages".into()),
+            HostCover::Domains(domains) => Self::Domains(domains),
+        }
+    }
 }
 
 /// What the machine does not tell of itself: which domain feeds which, all as `source/domain`.
@@ -226,7 +258,10 @@ mod tests {
             let text = serde_json::to_string(&choice).unwrap();
             assert_eq!(serde_json::from_str::<HostCover>(&text).unwrap(), choice);
         }
-        assert!(serde_json::from_str::<HostCover>("\"cores\"").is_err());
+        for wrong in ["\"cores\"", "7"] {
+            let error = serde_json::from_str::<HostCover>(wrong).unwrap_err().to_string();
+            assert!(error.contains("\"auto\", \"packages\""), "{error}");
+        }
     }
 
     fn any_tree() -> impl Strategy<Value = Vec<DomainInfo>> {

@@ -75,10 +75,11 @@ const fn backend(way: RaplWay) -> Backend {
 /// This machine, or the recording that is played in its place.
 pub(crate) fn machine(cli: &Cli, config: &Config) -> Result<Machine, Failure> {
     let options = options(cli, config);
-    match &cli.replay {
-        Some(folder) => Ok(Machine::replay(&Recording::open(folder)?, &options)),
-        None => Ok(Machine::detect(&options)),
-    }
+    let machine = match &cli.replay {
+        Some(folder) => Machine::replay(&Recording::open(folder)?, &options),
+        None => Machine::detect(&options),
+    };
+    machine.cover_problem().map_or(Ok(machine), |problem| Err(Failure::Input(problem)))
 }
 
 /// Who tells the intensity.

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::bank::Bank;
 use crate::cover::{Containment, HostCover, host_cover};
+use crate::domain::DomainInfo;
 use crate::error::ReadError;
 use crate::meter::SourceReport;
 use crate::meter::battery::BatteryOptions;
@@ -158,6 +159,15 @@ impl Machine {
         !self.host_cover.is_empty()
     }
 
+    /// What a cover that was named by hand asks for and this machine does not have, in one sentence.
+    pub fn cover_problem(&self) -> Option<String> {
+        let HostCover::Domains(names) = &self.options.cover else { return None };
+        let domains = self.bank.domain_list();
+        let missing = names.iter().find(|name| domains.iter().all(|d| *d.full_name() != ***name))?;
+        let there: Vec<String> = domains.iter().filter(|d| d.duplicate_of.is_none()).map(DomainInfo::full_name).collect();
+        Some(format!("meter.host_cover: {missing:?} is no domain of this machine; it has {}", there.join(", ")))
+    }
+
     /// The error that says why nothing can be measured.
     pub fn no_meter(&self) -> DetectError {
         let of = |source: &str| self.reports.iter().find(|r| r.source == source).map(|r| format!("{source}: {}", r.detail));
@@ -288,6 +298,14 @@ mod tests {
         let machine = Machine::detect(&options);
         assert!(!machine.can_measure());
         assert!(machine.no_meter().to_string().contains("powercap"), "{}", machine.no_meter());
+    }
+
+    #[test]
+    fn a_cover_that_names_what_is_not_there_is_told_what_is() {
+        let named = |name: &str| Options { cover: HostCover::Domains(vec![name.into()]), ..Options::default() };
+        let problem = Machine::detect(&named("hwmon/VDD_INN")).cover_problem().unwrap();
+        assert!(problem.contains("\"hwmon/VDD_INN\"") && problem.contains("it has "), "{problem}");
+        assert_eq!(Machine::detect(&Options::default()).cover_problem(), None);
     }
 
     #[test]

@@ -97,6 +97,9 @@ fn choose_meters(cli: &Cli, daemon: &Daemon, config: &Config, other_settings: bo
         return; // a recording is what it was
     }
     let machine = Machine::detect(&wiring::options(cli, config));
+    if let Some(problem) = machine.cover_problem() {
+        return output::error(&format!("treehouse: meters kept as they were: {problem}"));
+    }
     let (before, sources) = (daemon.sources(), Sources::of(&machine));
     if !machine.can_measure() && before.host_cover != sources.host_cover {
         output::error(&format!("treehouse: meters kept as they were: {}", machine.no_meter()));
