@@ -52,7 +52,7 @@ fn nothing_is_told_before_the_first_interval_is_closed() {
     let Some(machine) = machine::start(FAKE_MACHINE, &[]).unwrap() else { return };
     let scratch = Scratch::new().unwrap();
     let mut command = treehouse(&scratch, ["--config"]);
-    command.arg(scratch.write("config.toml", "[attribution]\nperiod_s = 5.0\n").unwrap());
+    command.arg(scratch.write("config.toml", "[attribution]\nperiod_s = 3600\n").unwrap());
     command.args(machine::everything(&machine));
     let daemon = Daemon::start(command, &["--no-ledger"]).unwrap();
     let ready = daemon.get("/readyz").unwrap();
