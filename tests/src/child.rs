@@ -105,6 +105,9 @@ pub fn signal(pid: u32, signal: Signal) -> io::Result<()> {
     kill(Pid::from_raw(pid), signal).map_err(io::Error::from)
 }
 
+/// How long what is left in the pipe of a program that has ended may take.
+const REST: Duration = Duration::from_secs(20);
+
 struct Drain {
     bytes: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
     thread: thread::JoinHandle<()>,
@@ -112,7 +115,7 @@ struct Drain {
 
 impl Drain {
     fn finish(self) -> Vec<u8> {
-        let end = Instant::now() + Duration::from_secs(1);
+        let end = Instant::now() + REST;
         while !self.thread.is_finished() && Instant::now() < end {
             thread::sleep(Duration::from_millis(1));
         }
@@ -135,12 +138,13 @@ fn drain(mut from: impl Read + Send + 'static) -> Drain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::LIMIT;
 
     #[test]
     fn all_output_and_the_status_are_there() {
-        let ended = run(Command::new("sh").args(["-c", "echo a; echo b >&2; exit 3"]), Duration::from_secs(10)).unwrap();
+        let ended = run(Command::new("sh").args(["-c", "echo a; echo b >&2; exit 3"]), LIMIT).unwrap();
         assert_eq!((ended.code(), ended.text().as_str(), ended.stderr.as_str()), (Some(3), "a\n", "b\n"));
-        let ended = run_with_input(&mut Command::new("cat"), "in", Duration::from_secs(10)).unwrap();
+        let ended = run_with_input(&mut Command::new("cat"), "in", LIMIT).unwrap();
         assert_eq!(ended.text(), "in");
     }
 
@@ -149,6 +153,6 @@ mod tests {
         let begun = Instant::now();
         let error = run(Command::new("sleep").arg("60"), Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(begun.elapsed() < Duration::from_secs(50));
     }
 }

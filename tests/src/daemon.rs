@@ -12,11 +12,7 @@ use crate::child;
 use crate::exposition::Scrape;
 use crate::http::{self, Answer};
 use crate::lines::Lines;
-
-/// How long a start may take on a busy machine.
-const START: Duration = Duration::from_secs(30);
-/// How long an orderly end may take before it is an error.
-const END: Duration = Duration::from_secs(30);
+use crate::wait::LIMIT;
 
 /// A running daemon; killed by its id when it is dropped.
 #[derive(Debug)]
@@ -44,7 +40,7 @@ impl Daemon {
     /// It ends at once, or does not say where it listens.
     pub fn start(command: Command, options: &[&str]) -> io::Result<Self> {
         let mut daemon = Self::launch(command, options)?;
-        match daemon.errors.wait(START, address) {
+        match daemon.errors.wait(LIMIT, address) {
             Some(address) => daemon.address = address,
             None => return Err(io::Error::other(format!("serve did not start: {}", daemon.errors.text()))),
         }
@@ -77,7 +73,7 @@ impl Daemon {
     /// # Errors
     /// It does not get ready in time.
     pub fn wait_until_ready(&self) -> io::Result<()> {
-        let end = Instant::now() + START;
+        let end = Instant::now() + LIMIT;
         while Instant::now() < end {
             if self.get("/readyz").is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
@@ -149,9 +145,9 @@ impl Daemon {
     /// It does not end; it is killed then.
     pub fn wait(mut self) -> io::Result<Stopped> {
         let begun = Instant::now();
-        let status = child::wait(&mut self.child, END)?;
+        let status = child::wait(&mut self.child, LIMIT)?;
         let took = begun.elapsed();
-        self.errors.wait_for_end(Duration::from_secs(5));
+        self.errors.wait_for_end(LIMIT);
         Ok(Stopped { status, took, stderr: self.errors.text() })
     }
 

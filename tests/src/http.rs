@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::wait::LIMIT;
+
 /// How long a server may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = LIMIT;
 
 /// What a server said.
 #[derive(Clone, Debug, Deserialize)]

@@ -16,3 +16,4 @@ pub mod skip;
 pub mod stall;
 pub mod stranger;
 pub mod tools;
+pub mod wait;

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_line_is_found_and_an_end_is_noticed() {
         let lines = Lines::read(&b"one\ntwo 2\nthree"[..]);
-        let limit = Duration::from_secs(5);
+        let limit = crate::wait::LIMIT;
         assert_eq!(lines.wait(limit, |line| line.strip_prefix("two ").map(str::to_owned)), Some("2".to_owned()));
         assert_eq!(lines.wait(limit, |line| (line == "four").then_some(())), None);
         assert!(lines.wait_for_end(limit));

@@ -13,9 +13,10 @@ use tempfile::TempDir;
 use crate::http::{self, encode};
 use crate::lines::Lines;
 use crate::tools;
+use crate::wait::LIMIT;
 
-/// How long a start may take on a busy machine.
-const START: Duration = Duration::from_secs(60);
+/// How often it is started until it runs.
+const ATTEMPTS: u32 = 3;
 
 /// A running Prometheus with a port, a configuration and a store of its own; killed by its id when it is dropped.
 #[derive(Debug)]
@@ -41,6 +42,15 @@ impl Prometheus {
     /// # Errors
     /// It does not start.
     pub fn start(program: &Path, configuration: &str, files: &[(&str, &str)]) -> io::Result<Self> {
+        // a port that was free may be taken by the time the program wants it
+        let mut started = Self::start_once(program, configuration, files);
+        for _ in 1..ATTEMPTS {
+            started = started.or_else(|_| Self::start_once(program, configuration, files));
+        }
+        started
+    }
+
+    fn start_once(program: &Path, configuration: &str, files: &[(&str, &str)]) -> io::Result<Self> {
         let folder = TempDir::with_prefix("treehouse-prometheus-")?;
         let config = folder.path().join("prometheus.yml");
         std::fs::write(&config, configuration)?;
@@ -59,7 +69,7 @@ impl Prometheus {
             .spawn()?;
         let mut prometheus = Self { child, address, _folder: folder };
         let said = prometheus.child.stderr.take().map_or_else(Lines::default, Lines::read);
-        let end = Instant::now() + START;
+        let end = Instant::now() + LIMIT;
         while Instant::now() < end && prometheus.child.try_wait()?.is_none() {
             if http::get(address, "/-/ready", &[]).is_ok_and(|answer| answer.status == 200) {
                 return Ok(prometheus);

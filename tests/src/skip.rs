@@ -23,6 +23,11 @@ pub fn optional(reason: &str) {
     say("optional", reason);
 }
 
+/// Says something about the running test that is no reason to leave it out.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}: {text}", test());
+}
+
 /// The name of the running test; threads that a test starts do not know it.
 pub fn test() -> String {
     std::thread::current().name().unwrap_or("a test").to_owned()

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::child::Ended;
 use crate::http::{Answer, Target};
+use crate::wait::LIMIT;
 use crate::{child, skip};
 
 /// The user that no file belongs to.
@@ -94,7 +95,7 @@ impl Stranger {
         let mut command = self.command(&self.program);
         command.arg(target.to_string()).arg(path).args([every_ms.to_string(), seconds.to_string()]).args(headers);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let limit = Duration::from_secs_f64(seconds + 30.0);
+        let limit = Duration::from_secs_f64(seconds) + LIMIT;
         // read at once: a program whose output nobody takes stands still
         Ok(Poll(thread::spawn(move || child::collect(child, limit))))
     }

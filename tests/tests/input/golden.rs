@@ -7,8 +7,10 @@ use std::path::Path;
 use serde_json::Value;
 use treehouse_tests::child;
 use treehouse_tests::daemon::Daemon;
+use treehouse_tests::energy::Energy;
 use treehouse_tests::machine;
 use treehouse_tests::scratch::Scratch;
+use treehouse_tests::wait::eventually;
 
 use crate::support::{FAKE_MACHINE, LIMIT, run, treehouse};
 
@@ -130,10 +132,17 @@ fn the_answers_of_the_daemon_keep_their_keys() {
     let configuration = "[attribution]\nperiod_s = 0.1\nmin_energy_j = 0.01\n[ledger]\ncommit_s = 0.05\n";
     command.arg(scratch.write("config.toml", configuration).unwrap()).args(machine::everything(&machine));
     let daemon = Daemon::ready(command, &[]).unwrap();
+    // everything that can be shown has been: an energy of the meter that fails, its gap, its power again, and a commit
+    let seen = |what: &str, is_seen: &dyn Fn(&Energy) -> bool| {
+        eventually(what, || Some(()).filter(|()| is_seen(&Energy::of(&daemon).unwrap())))
+    };
+    let memory = |energy: &Energy| energy.domains.iter().find(|row| row.domain == "dram-0").cloned().unwrap();
+    seen("energy of the memory", &|energy| memory(energy).energy_j > 0.0);
     machine.ctl("fault dram eio").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    seen("a gap", &|energy| !energy.gaps.is_empty());
     machine.ctl("fault dram ok").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    seen("the end of the gap", &|energy| energy.gaps.iter().all(|gap| gap.until.is_some()) && memory(energy).power_w.is_some());
+    seen("a commit", &|energy| energy.durable_until.is_some() && energy.recorded.as_ref().is_some_and(|r| r.until.is_some()));
     for route in ["energy", "workloads", "intensity", "power", "policies"] {
         golden(&format!("v1-{route}.txt"), &shape(&daemon.json(&format!("/v1/{route}")).unwrap()));
     }

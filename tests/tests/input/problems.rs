@@ -52,6 +52,7 @@ fn nothing_is_told_before_the_first_interval_is_closed() {
     let Some(machine) = machine::start(FAKE_MACHINE, &[]).unwrap() else { return };
     let scratch = Scratch::new().unwrap();
     let mut command = treehouse(&scratch, ["--config"]);
+    // the first interval is closed a period after the start, and not before: no machine stands still for an hour
     command.arg(scratch.write("config.toml", "[attribution]\nperiod_s = 3600\n").unwrap());
     command.args(machine::everything(&machine));
     let daemon = Daemon::start(command, &["--no-ledger"]).unwrap();

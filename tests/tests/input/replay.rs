@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use treehouse_tests::child;
 use treehouse_tests::daemon::Daemon;
-use treehouse_tests::machine;
 use treehouse_tests::scratch::Scratch;
+use treehouse_tests::wait::eventually;
+use treehouse_tests::{machine, stall};
 
 use crate::support::{FAKE_MACHINE, LIMIT, run, treehouse};
 
@@ -95,33 +96,41 @@ fn the_copied_files_of_every_recording_give_its_domains_again() {
 
 #[test]
 fn what_is_recorded_is_played_with_the_true_energy() {
-    let Some(machine) = machine::start(FAKE_MACHINE, &["--dram-watts", "5", "--near-wrap", "2"]).unwrap() else { return };
-    let scratch = Scratch::new().unwrap();
-    let folder = scratch.path().join("rec");
-    let mut command = treehouse(&scratch, ["--format", "json"]);
-    command.args(machine::everything(&machine)).arg("record").arg(&folder).args(["--duration", "4", "--period", "100ms"]);
-    let ended = child::run(&mut command, LIMIT).unwrap();
-    assert_eq!((ended.code(), ended.stderr.as_str()), (Some(0), ""));
-    let told = ended.json().unwrap();
-    assert!(told["readings"].as_u64().is_some_and(|n| (10..=42).contains(&n)), "{told}");
+    // the counters wrap in the middle, and a stamp is taken right after its read, unless the machine stands still
+    stall::unless_stalled(Duration::from_millis(30), || {
+        let arguments = ["--dram-watts", "5", "--near-wrap", "4"];
+        let Some(machine) = machine::start(FAKE_MACHINE, &arguments).unwrap() else { return Ok(()) };
+        let scratch = Scratch::new().unwrap();
+        let folder = scratch.path().join("rec");
+        let mut command = treehouse(&scratch, ["--format", "json"]);
+        command.args(machine::everything(&machine)).arg("record").arg(&folder).args(["--duration", "6", "--period", "100ms"]);
+        let ended = child::run(&mut command, LIMIT).unwrap();
+        assert_eq!((ended.code(), ended.stderr.as_str()), (Some(0), ""));
+        let told = ended.json().unwrap();
 
-    let recording = Recording::open(&folder).unwrap();
-    let totals = recording.replay();
-    for (name, watts) in [("rapl_powercap/package-0", 40.0), ("rapl_powercap/dram-0", 5.0)] {
-        let d = totals.domains.iter().find(|d| d.name == name).unwrap();
-        let joules = d.energy.joules().value();
-        // a stamp is taken right after its read: on a busy machine a little later
-        assert!((joules - watts * d.metered_s).abs() <= 0.02 * watts, "{d:?}");
-        assert!(d.metered_s > 3.5 && d.wraps == 1 && d.lost_s == 0.0, "{d:?}");
-    }
-    let busy = |i: usize| recording.ticks()[i].host.unwrap().busy_ns;
-    assert!(busy(recording.ticks().len() - 1) > busy(0));
-    // where it was recorded is told by nothing in it
-    let private = scratch.path().to_str().unwrap();
-    for name in ["recording.json", READINGS] {
-        let text = std::fs::read_to_string(folder.join(name)).unwrap();
-        assert!(!text.contains(private) && !text.contains(machine.directory().to_str().unwrap()), "{text}");
-    }
+        let recording = Recording::open(&folder).unwrap();
+        assert_eq!(told["readings"].as_u64(), Some(recording.ticks().len() as u64), "{told}");
+        assert!((2..=62).contains(&recording.ticks().len()), "{told}");
+        let busy = |i: usize| recording.ticks()[i].host.unwrap().busy_ns;
+        assert!(busy(recording.ticks().len() - 1) > busy(0));
+        // where it was recorded is told by nothing in it
+        let private = scratch.path().to_str().unwrap();
+        for name in ["recording.json", READINGS] {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap();
+            assert!(!text.contains(private) && !text.contains(machine.directory().to_str().unwrap()), "{text}");
+        }
+
+        let totals = recording.replay();
+        for (name, watts) in [("rapl_powercap/package-0", 40.0), ("rapl_powercap/dram-0", 5.0)] {
+            let d = totals.domains.iter().find(|d| d.name == name).unwrap();
+            assert!(d.metered_s > 5.5 && d.lost_s == 0.0, "{d:?}");
+            let near = (d.energy.joules().value() - watts * d.metered_s).abs() <= 0.02 * watts;
+            if !(near && d.wraps == 1 && recording.ticks().len() >= 15) {
+                return Err(format!("{told}: {d:?}"));
+            }
+        }
+        Ok(())
+    });
 }
 
 #[test]
@@ -134,10 +143,7 @@ fn ctrl_c_ends_a_recording_and_keeps_it() {
     let piped = std::process::Stdio::piped;
     let child = command.stdout(piped()).stderr(piped()).spawn().unwrap();
     let lines = || std::fs::read_to_string(folder.join(READINGS)).map_or(0, |text| text.lines().count());
-    let end = std::time::Instant::now() + LIMIT;
-    while lines() < 3 && std::time::Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    eventually("three lines", || (lines() >= 3).then_some(()));
     child::signal(child.id(), Signal::SIGINT).unwrap();
     let ended = child::collect(child, LIMIT).unwrap();
     assert_eq!((ended.code(), ended.stderr.as_str()), (Some(0), ""));
@@ -158,23 +164,28 @@ fn what_is_played_never_passes_for_this_machine() {
     assert!(sources["sources"][0]["detail"].as_str().is_some_and(|d| d.contains("replayed from")), "{sources}");
     assert_eq!(sources["host_cover"], serde_json::json!(["rapl_powercap/package-0", "rapl_powercap/dram-0"]));
 
-    let ended = run(&scratch, ["--replay", folder, "--format", "json", "--zone", "GB", "run", "--", "sleep", "1.2"]);
-    let report = ended.json().unwrap();
-    assert_eq!((ended.code(), &report["energy_j"], &report["carbon_g"]["embodied"]), (Some(0), &Value::Null, &Value::Null));
-    assert!(report["host_energy_j"].as_f64().is_some_and(|j| (20.0..100.0).contains(&j)), "{report}");
-    assert!(report["warnings"].as_array().unwrap().iter().any(|w| w.as_str().is_some_and(|w| w.starts_with(&notice))));
+    // some seconds later the recorded meter was reloaded: how much is told of so long a time is another question
+    stall::unless_stalled(Duration::from_millis(200), || {
+        let ended = run(&scratch, ["--replay", folder, "--format", "json", "--zone", "GB", "run", "--", "sleep", "1.2"]);
+        let report = ended.json().unwrap();
+        assert_eq!((ended.code(), &report["energy_j"], &report["carbon_g"]["embodied"]), (Some(0), &Value::Null, &Value::Null));
+        assert!(report["warnings"].as_array().unwrap().iter().any(|w| w.as_str().is_some_and(|w| w.starts_with(&notice))));
+        let told = report["host_energy_j"].as_f64().is_some_and(|j| (20.0..100.0).contains(&j));
+        if told { Ok(()) } else { Err(report.to_string()) }
+    });
 
     let configuration = scratch.write("config.toml", "[attribution]\nperiod_s = 0.5\n").unwrap();
     let mut command = treehouse(&scratch, ["--replay", folder, "--config"]);
     command.arg(&configuration);
     let daemon = Daemon::ready(command, &[]).unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
-    let energy = daemon.json("/v1/energy").unwrap();
+    let energy = eventually("the energy of a second", || {
+        let energy = daemon.json("/v1/energy").unwrap();
+        energy["host_energy_j"].as_f64().is_some_and(|j| j > 20.0).then_some(energy)
+    });
     assert!(
         energy["warnings"].as_array().unwrap().iter().any(|w| w.as_str().is_some_and(|w| w.starts_with(&notice))),
         "{energy}"
     );
-    assert!(energy["host_energy_j"].as_f64().is_some_and(|j| j > 20.0), "{energy}");
     let workloads = daemon.json("/v1/workloads").unwrap().to_string();
     assert!(!workloads.contains("\"process\"") && workloads.contains("\"idle\""), "{workloads}");
     let stopped = daemon.stop().unwrap();

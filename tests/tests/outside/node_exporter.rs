@@ -11,9 +11,10 @@ use treehouse_tests::daemon::Daemon;
 use treehouse_tests::exposition::{Scrape, micro};
 use treehouse_tests::lines::Lines;
 use treehouse_tests::scratch::Scratch;
+use treehouse_tests::wait::eventually;
 use treehouse_tests::{http, machine, skip, tools};
 
-use crate::support::{FAKE_MACHINE, eventually, on, settled};
+use crate::support::{FAKE_MACHINE, on, settled};
 
 /// The largest value of the package's counter, and one count, in microjoules.
 const RANGE_UJ: i128 = 262_143_328_850;
@@ -32,6 +33,22 @@ struct NodeExporter {
 
 impl NodeExporter {
     fn start(program: &Path, machine: &Guard) -> Self {
+        // a port that was free may be taken by the time the program wants it: it ends then
+        for _ in 0..3 {
+            let (mut exporter, said) = Self::launch(program, machine);
+            let answers = eventually("an answer of the exporter, or its end", || {
+                let over = exporter.child.try_wait().unwrap().is_some();
+                if over { Some(false) } else { exporter.get().map(|_| true) }
+            });
+            if answers {
+                return exporter;
+            }
+            skip::note(&format!("started again: {}", said.text()));
+        }
+        panic!("the exporter does not start");
+    }
+
+    fn launch(program: &Path, machine: &Guard) -> (Self, Lines) {
         let address = SocketAddr::from(([127, 0, 0, 1], tools::free_port().unwrap()));
         let child = Command::new(program)
             .arg("--path.sysfs")
@@ -47,8 +64,7 @@ impl NodeExporter {
             .unwrap();
         let mut exporter = Self { child, address };
         let said = exporter.child.stderr.take().map_or_else(Lines::default, Lines::read);
-        eventually(&format!("an answer of the exporter: {}", said.text()), || exporter.get().map(|_| ()));
-        exporter
+        (exporter, said)
     }
 
     fn get(&self) -> Option<String> {

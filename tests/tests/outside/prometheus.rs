@@ -7,15 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carbon_api::ledger::store::Ledger;
 use exporters::dashboards;
+use serde_json::Value;
 use treehouse_tests::child;
 use treehouse_tests::daemon::Daemon;
 use treehouse_tests::exposition::micro;
 use treehouse_tests::prometheus::Prometheus;
 use treehouse_tests::scratch::Scratch;
+use treehouse_tests::wait::{eventually, eventually_or};
 use treehouse_tests::{http, machine, skip, tools};
 
 use crate::proxy::Proxy;
-use crate::support::{FAKE_MACHINE, LIMIT, TREEHOUSE, eventually, on, settled};
+use crate::support::{FAKE_MACHINE, LIMIT, TREEHOUSE, on, settled};
 
 const CONFIGURATION: &str =
     "[attribution]\nperiod_s = 0.25\nmin_energy_j = 0.5\n[ledger]\ncommit_s = 0.5\n[grid]\nzone = \"GB\"\n";
@@ -85,10 +87,14 @@ fn increase_agrees_with_the_ledger_and_with_the_truth() {
     machine.ctl("power package-0 40\npower dram 5\n").unwrap();
     // things that only show when something happens: faults of a zone that is no part of the host, and a decision
     machine.ctl("fault core eio").unwrap();
+    shown(&daemon, "treehouse_meter_errors_total");
     std::thread::sleep(Duration::from_secs(2));
     machine.ctl("fault core ok").unwrap();
+    shown(&daemon, "treehouse_meter_gap_seconds_total");
+    // a counter that moved since can fall
     std::thread::sleep(Duration::from_millis(800));
     machine.ctl("reset core").unwrap();
+    shown(&daemon, "treehouse_meter_resets_total");
     let example = child::run(scratch.command(TREEHOUSE).args(["decide", "shift", "--example"]), LIMIT).unwrap();
     assert_eq!(http::post(daemon.address(), "/v1/policies/shift/decide", &example.text()).unwrap().status, 200);
     std::thread::sleep(Duration::from_millis(7500));
@@ -121,10 +127,12 @@ fn increase_agrees_with_the_ledger_and_with_the_truth() {
         let stretched = exact * window / (last.0 - first.0);
         assert!(increase >= exact * (1.0 - 1e-9) && increase <= stretched * (1.0 + 1e-9), "{job}: {increase} J, {exact} J");
         // the same for the workloads, of which every series began after the first sample of the host
-        let level = prometheus.value(&format!("sum({WORKLOADS}{{job=\"{job}\"}})"), Some(at)).unwrap();
-        let host = prometheus.value(&format!("sum({HOST}{{job=\"{job}\"}})"), Some(at)).unwrap();
-        assert!((level - host).abs() < 1e-6, "{job}: {level} J of workloads, {host} J of the host");
-        assert_eq!(stored(&prometheus, WORKLOADS, job), stored(&prometheus, HOST, job), "{job}");
+        eventually("the energy of the host, in its workloads", || {
+            let level = prometheus.value(&format!("sum({WORKLOADS}{{job=\"{job}\"}})"), None).ok()?;
+            let host = prometheus.value(&format!("sum({HOST}{{job=\"{job}\"}})"), None).ok()?;
+            let stored = (stored(&prometheus, WORKLOADS, job)?, stored(&prometheus, HOST, job)?);
+            ((level - host).abs() < 1e-6 && stored.0 == stored.1).then_some(())
+        });
     }
     no_rule_fails(&prometheus);
     drop(prometheus);
@@ -136,6 +144,11 @@ fn increase_agrees_with_the_ledger_and_with_the_truth() {
     assert!(kept >= shown && kept - shown <= i128::from(1000 * series), "{kept} uJ are kept, {shown} uJ were scraped");
 }
 
+/// Waits until a scrape has something of a metric.
+fn shown(daemon: &Daemon, metric: &str) {
+    eventually(metric, || daemon.scrape().unwrap().family(metric).next().map(|_| ()));
+}
+
 fn every_panel_has_data(prometheus: &Prometheus) {
     let expressions = dashboards::expressions();
     assert!(expressions.len() >= 10);
@@ -145,8 +158,10 @@ fn every_panel_has_data(prometheus: &Prometheus) {
             .replace("$__range", "8s")
             .replace("$job", "treehouse")
             .replace("$instance", ".+");
-        let rows = prometheus.query(&filled, None).unwrap();
-        assert!(rows.iter().any(|row| !row.samples.is_empty()), "panel {title:?} has no data: {filled}");
+        // right after a scrape that came too late there is none
+        let rows = eventually(&format!("data of panel {title:?}: {filled}"), || {
+            Some(prometheus.query(&filled, None).unwrap()).filter(|rows| rows.iter().any(|row| !row.samples.is_empty()))
+        });
         for row in &rows {
             assert!(row.samples.iter().all(|(_, value)| value != "NaN"), "panel {title:?}: {row:?}");
         }
@@ -165,16 +180,31 @@ fn both_formats_are_the_same(prometheus: &Prometheus) {
             })
             .collect()
     };
-    let [open, text] = JOBS.map(series);
-    assert!(open.len() > 15, "{open:?}");
-    let apart: Vec<_> = open.symmetric_difference(&text).collect();
-    assert!(apart.is_empty(), "in one format only: {apart:?}");
+    // a series that came between the scrapes of the two jobs is in one of them for a second
+    let same = eventually_or(|| {
+        let [open, text] = JOBS.map(series);
+        let apart: Vec<_> = open.symmetric_difference(&text).collect();
+        if apart.is_empty() && open.len() > 15 {
+            Ok(())
+        } else {
+            Err(format!("{} series, in one format only: {apart:?}", open.len()))
+        }
+    });
+    assert_eq!(same, Ok(()));
 }
 
 fn no_rule_fails(prometheus: &Prometheus) {
-    let rules = prometheus.api("rules").unwrap();
+    let all = |rules: &Value| -> Vec<Value> {
+        let groups = rules["groups"].as_array().unwrap();
+        groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()
+    };
+    // evaluated once a second
+    let rules = eventually("every rule evaluated", || {
+        let rules = prometheus.api("rules").unwrap();
+        all(&rules).iter().all(|rule| rule["health"] != "unknown").then_some(rules)
+    });
     let mut seen = 0;
-    for rule in rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()) {
+    for rule in all(&rules) {
         assert_eq!(rule["health"], "ok", "{rule}");
         if rule["name"] == "TreehousePartitionBroken" {
             assert_eq!(rule["state"], "inactive", "{rule}");
@@ -183,7 +213,7 @@ fn no_rule_fails(prometheus: &Prometheus) {
     }
     assert!(seen > 8, "{rules}");
     for record in ["instance:hw_host_energy_joules:rate1m", "instance_workload:treehouse_workload_energy_joules:rate1m"] {
-        assert!(!prometheus.query(record, None).unwrap().is_empty(), "{record}");
+        eventually(record, || (!prometheus.query(record, None).unwrap().is_empty()).then_some(()));
     }
 }
 
@@ -196,9 +226,9 @@ fn promtool_finds_nothing_wrong_with_a_live_scrape() {
     let scratch = Scratch::new().unwrap();
     let daemon = Daemon::ready(on(&scratch, &machine, CONFIGURATION), &["--no-ledger"]).unwrap();
     machine.ctl("fault dram eio").unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    shown(&daemon, "treehouse_meter_errors_total");
     machine.ctl("fault dram ok").unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    shown(&daemon, "treehouse_meter_gap_seconds_total");
     let text = daemon.get("/metrics").unwrap().body;
     assert!(text.contains("treehouse_meter_errors_total{") && text.contains(WORKLOADS), "{text}");
     let ended = child::run_with_input(Command::new(&promtool).args(["check", "metrics"]), &text, LIMIT).unwrap();

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use treehouse_tests::http;
+use treehouse_tests::wait::LIMIT;
 
 /// A server of one route; it ends when it is dropped.
 pub(crate) struct Proxy {
@@ -50,7 +50,7 @@ impl Drop for Proxy {
 }
 
 fn pass(mut stream: TcpStream, to: SocketAddr) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(LIMIT))?;
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

@@ -1,19 +1,19 @@
 //! What these tests share.
 
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fake_machine::Guard;
 use treehouse_tests::daemon::Daemon;
 use treehouse_tests::energy::Energy;
-use treehouse_tests::machine;
 use treehouse_tests::scratch::Scratch;
+use treehouse_tests::wait::eventually;
+use treehouse_tests::{machine, wait};
 
 pub(crate) const TREEHOUSE: &str = env!("CARGO_BIN_EXE_treehouse-under-test");
 pub(crate) const FAKE_MACHINE: &str = env!("CARGO_BIN_EXE_fake-machine-under-test");
 /// Nothing here takes as long.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = wait::LIMIT;
 
 /// The program on all of a fake machine, whose processes never come or go.
 pub(crate) fn on(scratch: &Scratch, machine: &Guard, configuration: &str) -> Command {
@@ -21,18 +21,6 @@ pub(crate) fn on(scratch: &Scratch, machine: &Guard, configuration: &str) -> Com
     command.arg("--config").arg(scratch.write("config.toml", configuration).unwrap());
     command.args(machine::everything(machine));
     command
-}
-
-/// Asks again and again until there is an answer.
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LIMIT;
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(Instant::now() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// Waits until two intervals in a row show the same energy, as they do on a machine that draws no power: the host in millijoules.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use fake_machine::{Guard, Truth};
 use treehouse_tests::child::{self, Ended};
-use treehouse_tests::machine;
 use treehouse_tests::scratch::Scratch;
+use treehouse_tests::{machine, wait};
 
 pub(crate) const TREEHOUSE: &str = env!("CARGO_BIN_EXE_treehouse-under-test");
 pub(crate) const FAKE_MACHINE: &str = env!("CARGO_BIN_EXE_fake-machine-under-test");
 /// No command of these tests takes as long.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = wait::LIMIT;
 
 /// `treehouse run --format json` on the counters of a fake machine, up to and including `--`.
 pub(crate) fn on(scratch: &Scratch, machine: &Guard) -> Command {

@@ -47,17 +47,17 @@ fn children_that_live_for_a_moment_are_counted() {
 
 #[test]
 fn children_of_children_and_orphans_are_counted() {
-    // a grandchild whose parent has ended works on for 0.3 s, and tells what it used; the command waits for it by a pipe
+    // a grandchild whose parent has ended works on for a while, and tells what it used; the command waits for it by a pipe
     const SCRIPT: &str = "(bash -c \"$0\" & exit 0) | cat";
-    const WORK: &str = "end=$(($(date +%s%N) + 300000000)); while [ $(date +%s%N) -lt $end ]; do :; done; times";
+    const WORK: &str = "for i in {1..100000}; do :; done; for i in {1..60}; do /bin/true; done; times";
     let scratch = Scratch::new().unwrap();
     for (way, mut command) in both_ways(&scratch) {
         let ended = child::run(command.args(["sh", "-c", SCRIPT, WORK]), LIMIT).unwrap();
         let text = ended.text();
         let truth: f64 = text.lines().take(2).flat_map(str::split_whitespace).map(seconds).sum();
         let told = number(&ended.json().unwrap(), "cpu_s");
-        // three shells more than the grandchild
-        assert!(truth > 0.02 && told >= 0.95 * truth && told <= truth + 0.1, "{way}: {told} s, at least {truth} s");
+        // three shells more than the grandchild, however fast the machine; twice the grandchild would be too much
+        assert!(truth > 0.02 && told >= 0.95 * truth && told <= 1.6 * truth + 0.03, "{way}: {told} s, at least {truth} s");
     }
 }
 
@@ -67,7 +67,7 @@ fn a_daemon_that_stays_is_named_and_lives_on() {
     for (way, mut command) in both_ways(&scratch) {
         let file = scratch.path().join("pid");
         let script = "setsid sleep 300 < /dev/null > /dev/null 2>&1 & echo $! > \"$0\"
-            until [ \"$(cat /proc/$!/comm)\" = sleep ]; do :; done";
+            until [ \"$(cat /proc/$!/comm)\" = sleep ]; do sleep 0.01; done";
         let arguments: [OsString; 4] = ["sh".into(), "-c".into(), script.into(), file.clone().into()];
         let ended = child::run(command.args(arguments), LIMIT).unwrap();
         let pid: u32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
@@ -77,7 +77,7 @@ fn a_daemon_that_stays_is_named_and_lives_on() {
         assert_eq!(name.unwrap().trim(), "sleep", "{way}");
         killed.unwrap();
         let report = ended.json().unwrap();
-        assert!(number(&report, "wall_s") < 60.0, "{way}: it is not waited for");
+        assert!(number(&report, "wall_s") < 200.0, "{way}: it is not waited for");
         let warnings = report["warnings"].to_string();
         assert!(warnings.contains("sleep") && warnings.contains("still running"), "{way}: {warnings}");
     }

@@ -95,9 +95,7 @@ impl Story {
     fn total(&self, missing_j: f64) -> Result<(), String> {
         for (_, poll) in &self.polls {
             let (told, most) = (poll.host_energy_j.unwrap(), WATTS[2] * poll.seconds());
-            if told > most + SLACK_J {
-                return Err(format!("{told} J when {most} J are possible"));
-            }
+            that(told <= most + SLACK_J, || format!("{told} J when {most} J are possible"))?;
         }
         let last = self.last();
         near("host", last.host_energy_j.unwrap(), WATTS[2] * last.seconds() - missing_j)
@@ -120,12 +118,23 @@ impl Story {
     }
 }
 
-fn near(what: &str, told: f64, truth: f64) -> Result<(), String> {
-    if (told - truth).abs() <= SLACK_J { Ok(()) } else { Err(format!("{what}: {told} J, and the truth is {truth} J")) }
+/// What a machine that stands still can spoil is no reason to panic: see [`stall::unless_stalled`].
+fn that(holds: bool, problem: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(problem()) }
 }
 
-fn length(gap: &Gap) -> f64 {
-    gap.until.unwrap_or_else(|| panic!("the gap is not over: {gap:?}")).duration_since(gap.from).as_secs_f64()
+fn near(what: &str, told: f64, truth: f64) -> Result<(), String> {
+    that((told - truth).abs() <= SLACK_J, || format!("{what}: {told} J, and the truth is {truth} J"))
+}
+
+fn length(gap: &Gap) -> Result<f64, String> {
+    let until = gap.until.ok_or_else(|| format!("the gap is not over: {gap:?}"))?;
+    Ok(until.duration_since(gap.from).as_secs_f64())
+}
+
+/// The one gap of a domain.
+fn only<'a>(gaps: &[&'a Gap]) -> Result<&'a Gap, String> {
+    if let [gap] = gaps { Ok(gap) } else { Err(format!("not one gap: {gaps:?}")) }
 }
 
 /// A zone that cannot be read for five seconds; the other zone is `other`, of `watts`.
@@ -136,33 +145,32 @@ fn unreadable(fault: &str, zone: &str, domain: &str, other: Option<(&str, f64)>)
 
     let broken: Vec<&Energy> = story.polls.iter().map(|(_, poll)| poll).filter(|poll| !poll.gaps.is_empty()).collect();
     let open: Vec<&&Energy> = broken.iter().filter(|poll| poll.gaps.iter().any(|gap| gap.until.is_none())).collect();
-    assert!(open.len() > 20, "{fault}: an open gap in {} polls", open.len());
+    that(open.len() > 20, || format!("an open gap in {} polls", open.len()))?;
     for poll in &open {
         let row = poll.domains.iter().find(|row| row.domain == domain).unwrap();
         assert!(row.energy_j > 0.0 && row.power_w != Some(0.0), "{fault}: no reading is not 0 W: {row:?}");
     }
-    assert!(open.last().unwrap().warnings.iter().any(|w| w.contains(domain)), "{fault}: {:?}", open.last().unwrap().warnings);
-    assert!(story.last().warnings.iter().all(|w| !w.contains(domain)), "{fault}: it came back: {:?}", story.last().warnings);
+    let (during, after) = (&open[open.len() - 1].warnings, &story.last().warnings);
+    that(during.iter().any(|w| w.contains(domain)), || format!("not a word: {during:?}"))?;
+    that(after.iter().all(|w| !w.contains(domain)), || format!("it came back: {after:?}"))?;
 
-    let gaps = story.gaps(domain);
-    assert_eq!(gaps.len(), 1, "{fault}: {gaps:?}");
-    assert_eq!((gaps[0].source.as_str(), gaps[0].reason.as_str()), ("rapl_powercap", "failed_read"), "{fault}");
+    let gap = only(&story.gaps(domain))?;
+    assert_eq!((gap.source.as_str(), gap.reason.as_str()), ("rapl_powercap", "failed_read"), "{fault}");
     let errors = story.count("treehouse_meter_errors_total", domain, "");
-    assert!(errors >= 15, "{fault}: {errors} reads failed");
+    that(errors >= 15, || format!("{errors} reads failed"))?;
     assert_eq!(story.count("treehouse_meter_resets_total", domain, ""), 0, "{fault}");
     let seconds = story.fault("treehouse_meter_gap_seconds_total", domain, "failed_read");
 
     if let Some((other, watts)) = other {
-        assert!(story.gaps(other).is_empty(), "{fault}");
+        that(story.gaps(other).is_empty(), || format!("{:?}", story.gaps(other)))?;
         story.follows(other, watts)?;
     }
     story.total(0.0)?;
     let coverage = story.last().coverage;
-    let told = (length(gaps[0]), seconds);
-    if (4.6..6.0).contains(&told.0) && (4.4..5.8).contains(&told.1) && coverage > 0.999 {
-        return Ok(());
-    }
-    Err(format!("a gap of {} s, {} s in the metrics, coverage {coverage}", told.0, told.1))
+    let told = (length(gap)?, seconds);
+    that((4.6..6.0).contains(&told.0) && (4.4..5.8).contains(&told.1) && coverage > 0.999, || {
+        format!("a gap of {} s, {} s in the metrics, coverage {coverage}", told.0, told.1)
+    })
 }
 
 #[test]
@@ -206,7 +214,7 @@ fn a_wrap_costs_nothing_and_is_no_gap() {
         let Some(machine) = machine::start(FAKE_MACHINE, &arguments).unwrap() else { return Ok(()) };
         let story = Story::of(&machine, &[(5.0, "")]);
         assert!(machine.truth().unwrap().zones.iter().all(|zone| zone.counter_uj < 1_000_000_000), "it has wrapped");
-        assert!(story.last().gaps.is_empty(), "{:?}", story.last().gaps);
+        that(story.last().gaps.is_empty(), || format!("{:?}", story.last().gaps))?;
         story.follows("package-0", WATTS[0])?;
         story.follows("dram-0", WATTS[1])?;
         story.total(0.0)
@@ -219,14 +227,14 @@ fn a_counter_that_starts_anew_is_a_gap_with_a_reason() {
         let arguments = ["--watts", "40", "--dram-watts", "5", "--start-uj", "50000000000"];
         let Some(machine) = machine::start(FAKE_MACHINE, &arguments).unwrap() else { return Ok(()) };
         let story = Story::of(&machine, &[(1.5, "reset package-0"), (SETTLED, "")]);
-        let gaps = story.gaps("package-0");
-        assert_eq!(gaps.len(), 1, "{gaps:?}");
-        assert_eq!(gaps[0].reason, "reset");
+        let gap = only(&story.gaps("package-0"))?;
+        assert_eq!(gap.reason, "reset");
         assert_eq!(story.count("treehouse_meter_resets_total", "package-0", "fall"), 1);
-        assert!((story.fault("treehouse_meter_gap_seconds_total", "package-0", "reset") - length(gaps[0])).abs() < 0.05);
+        let (seconds, spans) = (story.fault("treehouse_meter_gap_seconds_total", "package-0", "reset"), length(gap)?);
+        that((seconds - spans).abs() < 0.05, || format!("{seconds} s in the metrics, a gap of {spans} s"))?;
         story.follows("dram-0", WATTS[1])?;
         // what the gap spans is missing, and nothing else
-        story.total(WATTS[0] * length(gaps[0]))
+        story.total(WATTS[0] * spans)
     });
 }
 
@@ -237,13 +245,14 @@ fn a_reloaded_driver_is_a_gap_with_a_reason() {
         let Some(machine) = machine::start(FAKE_MACHINE, &arguments).unwrap() else { return Ok(()) };
         let story = Story::of(&machine, &[(1.5, "reload package-0"), (SETTLED, "")]);
         let gaps = story.gaps("package-0");
-        assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap.until.is_some()), "{gaps:?}");
+        that(!gaps.is_empty(), || "no gap".into())?;
         // the zone is another one now: whether its counter went on or began anew is not known
         let truth = WATTS[2] * story.last().seconds();
         let told = story.last().host_energy_j.unwrap();
-        let gap_s: f64 = gaps.iter().map(|gap| length(gap)).sum();
-        assert!(told <= truth + SLACK_J && told >= truth - WATTS[2] * gap_s - SLACK_J, "{told} J of {truth}, {gap_s} s of gaps");
-        Ok(())
+        let gap_s = gaps.iter().map(|gap| length(gap)).sum::<Result<f64, String>>()?;
+        that(told <= truth + SLACK_J && told >= truth - WATTS[2] * gap_s - SLACK_J, || {
+            format!("{told} J of {truth}, {gap_s} s of gaps")
+        })
     });
 }
 
@@ -254,13 +263,13 @@ fn a_counter_that_reads_zero_for_five_seconds_is_no_energy_and_no_power() {
         let Some(machine) = machine::start(FAKE_MACHINE, &arguments).unwrap() else { return Ok(()) };
         let story = Story::of(&machine, &[(1.0, "fault package-0 zero"), (5.0, "fault package-0 ok"), (SETTLED, "")]);
         let gaps = story.gaps("package-0");
-        assert!(gaps.iter().any(|gap| gap.reason == "reset"), "{gaps:?}");
+        that(gaps.iter().any(|gap| gap.reason == "reset"), || format!("{gaps:?}"))?;
         story.follows("dram-0", WATTS[1])?;
         // metered energy and the energy of declared gaps are the truth
-        let spans: f64 = gaps.iter().map(|gap| length(gap)).sum();
+        let spans = gaps.iter().map(|gap| length(gap)).sum::<Result<f64, String>>()?;
         story.total(WATTS[0] * spans)?;
         let seconds = story.fault("treehouse_meter_gap_seconds_total", "package-0", "");
-        if (seconds - spans).abs() < 0.1 { Ok(()) } else { Err(format!("{seconds} s in the metrics, gaps of {spans} s")) }
+        that((seconds - spans).abs() < 0.1, || format!("{seconds} s in the metrics, gaps of {spans} s"))
     });
 }
 
@@ -270,8 +279,8 @@ fn a_counter_that_stands_still_gives_its_energy_when_it_moves_again() {
         let Some(machine) = machine::start(FAKE_MACHINE, &["--watts", "40", "--dram-watts", "5"]).unwrap() else { return Ok(()) };
         let story = Story::of(&machine, &[(1.0, "fault package-0 stall"), (3.0, "fault package-0 ok"), (SETTLED, "")]);
         let warned = story.polls.iter().filter(|(_, poll)| poll.warnings.iter().any(|w| w.contains("package-0")));
-        assert!(warned.count() >= 5, "it is said");
-        assert!(story.last().warnings.iter().all(|w| !w.contains("package-0")), "{:?}", story.last().warnings);
+        that(warned.count() >= 5, || "it is not said".into())?;
+        that(story.last().warnings.iter().all(|w| !w.contains("package-0")), || format!("{:?}", story.last().warnings))?;
         story.follows("dram-0", WATTS[1])?;
         story.total(0.0)
     });

