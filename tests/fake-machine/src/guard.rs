@@ -14,9 +14,9 @@ use tempfile::TempDir;
 use crate::truth::Truth;
 
 /// How long a server may take to get ready.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(120);
 /// How long plain files may take to carry out a command.
-const REACTION: Duration = Duration::from_secs(5);
+const REACTION: Duration = Duration::from_secs(120);
 
 /// A running server in a temporary directory; it ends with the guard, also when a test panics.
 ///
@@ -36,7 +36,7 @@ impl Guard {
     /// it is ready.
     ///
     /// # Errors
-    /// When it cannot be started, ends at once, or is not ready within 10 s.
+    /// When it cannot be started, ends at once, or is not ready within two minutes.
     pub fn spawn(binary: &Path, arguments: &[&str]) -> io::Result<Self> {
         let directory = TempDir::with_prefix("fake-machine-")?;
         let machine = directory.path().join("machine");

@@ -57,16 +57,21 @@ fn a_held_descriptor_shows_the_truth_of_the_instant() {
             assert!(shown + UNIT_UJ >= before && shown <= after, "{name}");
             (begin, shown, end)
         };
-        let first = read();
-        thread::sleep(Duration::from_millis(300));
-        let last = read();
         // Independent of the server's arithmetic: power times the time by our own clock.
-        let energy = last.1 - first.1;
-        let shortest = u64::try_from((last.0 - first.2).as_micros()).unwrap();
-        let longest = u64::try_from((last.2 - first.0).as_micros()).unwrap();
-        assert!(energy + UNIT_UJ >= watts * shortest, "{name}");
-        assert!(energy <= watts * (longest + 1) + UNIT_UJ, "{name}");
-        assert!(longest - shortest < 100_000, "reads take too long: {longest} us");
+        let pair = || {
+            let first = read();
+            thread::sleep(Duration::from_millis(300));
+            let last = read();
+            let energy = last.1 - first.1;
+            let shortest = u64::try_from((last.0 - first.2).as_micros()).unwrap();
+            let longest = u64::try_from((last.2 - first.0).as_micros()).unwrap();
+            assert!(energy + UNIT_UJ >= watts * shortest, "{name}");
+            assert!(energy <= watts * (longest + 1) + UNIT_UJ, "{name}");
+            longest - shortest
+        };
+        // A read that takes long proves little: on a busy machine one of several may do.
+        let reads: Vec<u64> = (0..20).map(|_| pair()).take_while(|took| *took >= 100_000).collect();
+        assert!(reads.len() < 20, "reads take too long: {reads:?} us");
     }
 }
 
@@ -158,15 +163,15 @@ fn every_fault_is_seen_by_a_reader() {
 
 #[test]
 fn a_reload_kills_held_descriptors_and_the_counter_falls() {
-    let Some(guard) = start(&["--watts", "1", "--start-uj", "9000000"]).unwrap() else {
+    let Some(guard) = start(&["--watts", "1", "--start-uj", "900000000"]).unwrap() else {
         return;
     };
     let held = File::open(guard.energy("intel-rapl:0")).unwrap();
-    assert!(pread(&held).unwrap() >= 8_999_000);
+    assert!(pread(&held).unwrap() > 899_999_000);
     guard.ctl("reload package-0").unwrap();
     assert_eq!(errno(pread(&held)), Some(Errno::NODEV));
     let fresh = File::open(guard.energy("intel-rapl:0")).unwrap();
-    assert!(pread(&fresh).unwrap() < 8_000_000);
+    assert!(pread(&fresh).unwrap() < 800_000_000);
 }
 
 #[test]
@@ -199,25 +204,34 @@ fn the_trees_beside_sysfs_advance_in_time() {
 
 #[test]
 fn counters_near_their_wrap_wrap() {
-    let arguments = ["--watts", "50", "--near-wrap", "1.5", "--range", "amd"];
-    let Some(guard) = start(&arguments).unwrap() else {
-        return;
-    };
-    let file = File::open(guard.energy("intel-rapl:0")).unwrap();
-    let range = guard.truth().unwrap().zone("package-0").unwrap().range_uj;
-    assert_eq!(range, 65_532_610_987);
-    let begin = Instant::now();
-    let mut last = pread(&file).unwrap();
-    loop {
-        let value = pread(&file).unwrap();
-        if value < last {
-            // The wrap takes nothing from the truth: 75 J until then.
-            let truth = energy(&guard.truth().unwrap(), "package-0");
-            assert!(truth >= value + 75_000_000 - UNIT_UJ, "{truth} {value}");
-            break;
+    const UNITS_UJ: u64 = 2 * UNIT_UJ;
+    // Whoever is kept from looking for so long sees the counter behind its wrap only, and looks at another one.
+    for _ in 0..10 {
+        let arguments = ["--watts", "50", "--near-wrap", "1.5", "--range", "amd"];
+        let Some(guard) = start(&arguments).unwrap() else {
+            return;
+        };
+        let file = File::open(guard.energy("intel-rapl:0")).unwrap();
+        let range = guard.truth().unwrap().zone("package-0").unwrap().range_uj;
+        assert_eq!(range, 65_532_610_987);
+        let (begin, mut last) = (Instant::now(), (Instant::now(), pread(&file).unwrap()));
+        if last.1 < range / 2 {
+            continue;
         }
-        last = value;
-        assert!(begin.elapsed() < Duration::from_secs(5), "no wrap");
+        loop {
+            let (at, value) = (Instant::now(), pread(&file).unwrap());
+            if value < last.1 {
+                // The wrap takes nothing from the truth: 75 J until then.
+                let truth = energy(&guard.truth().unwrap(), "package-0");
+                assert!(truth >= value + 75_000_000 - UNIT_UJ, "{truth} {value}");
+                // It counted up to its end: what was drawn since the last look is what was left and what is shown.
+                let most = 50 * u64::try_from(last.0.elapsed().as_micros()).unwrap();
+                assert!(range - last.1 + value <= most + UNITS_UJ, "{last:?} {value} of {most}");
+                return;
+            }
+            last = (at, value);
+            assert!(begin.elapsed() < Duration::from_secs(60), "no wrap");
+        }
     }
-    assert!(last > range - 5_000_000, "{last}");
+    panic!("the wrap was never seen");
 }

@@ -27,9 +27,9 @@ fn start(arguments: &[&str], directory: &Path) -> io::Result<(Child, Vec<String>
     Ok((child, lines))
 }
 
-/// Whether something comes true within 5 s.
+/// Whether something comes true within two minutes, as it does in a moment on a quiet machine.
 fn eventually(mut comes: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + Duration::from_secs(120);
     while Instant::now() < end {
         if comes() {
             return true;
@@ -188,22 +188,21 @@ fn plain_files_follow_the_clock_and_take_commands() {
         text.trim().parse().unwrap()
     };
     let first = read();
-    thread::sleep(Duration::from_millis(300));
-    let last = read();
     // What was read is up to one renewal old, and a busy machine may renew late.
-    assert!(last - first > 40 * 100_000, "{first} {last}");
+    assert!(eventually(|| read() - first > 4_000_000), "{first}");
+    let last = read();
     guard.ctl("power package-0 0").unwrap();
     let truth = guard.truth().unwrap();
     let zone = truth.zone("package-0").unwrap();
-    assert_eq!(read(), zone.counter_uj);
+    assert!(eventually(|| read() == zone.counter_uj));
     assert!(zone.energy_uj >= last && zone.energy_uj - zone.counter_uj <= 62);
     guard.ctl("set package-0 61035").unwrap();
-    assert_eq!(read(), 61_035);
+    assert!(eventually(|| read() == 61_035));
     guard.ctl("pulse package-0 10 20").unwrap();
     assert!(eventually(|| (read() - 61_035).abs_diff(200_000) <= 62));
     guard.ctl("fault package-0 garbage").unwrap();
-    let text = fs::read_to_string(guard.energy("intel-rapl:0")).unwrap();
-    assert_eq!(text.trim(), "not a number");
+    let text = || fs::read_to_string(guard.energy("intel-rapl:0")).unwrap();
+    assert!(eventually(|| text().trim() == "not a number"));
     let error = guard.ctl("fault package-0 eio").unwrap_err();
     assert!(error.to_string().contains("plain files"), "{error}");
 }

@@ -104,6 +104,7 @@ fn power_is_of_the_instant_or_of_the_last_second() {
     let power = Watts::Steps(vec![(-10.0, 100.0), (0.0, 300.0)]);
     let mean = Gpu { power: Some(Sensor::AVERAGE_1S), ..Gpu::new("GPU-mean", power.clone()) };
     let l = load([Gpu::new("GPU-now", power), mean]);
+    l.fake.change(|s| s.now_ns = Some(s.epoch_ns + 500_000_000)).unwrap();
     assert_eq!(l.nvml.device_by_uuid("GPU-now").unwrap().power_usage().unwrap(), 300_000);
     let early = l.nvml.device_by_uuid("GPU-mean").unwrap().power_usage().unwrap();
     assert!((100_000..300_000).contains(&early), "{early} mW within the first second");
@@ -148,16 +149,19 @@ fn use_by_processes_is_sampled() {
     };
     let l = load([gpu, Gpu::new("GPU-b", 250.0)]);
     sleep_ms(50);
+    let wall_us = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as i64;
     let device = l.nvml.device_by_uuid("GPU-a").unwrap();
+    let before_us = wall_us();
     let samples = device.process_utilization_stats(None).unwrap();
     assert_eq!(
         samples.iter().map(|s| (s.pid, s.sm_util)).collect::<Vec<_>>(),
         [(11, 60), (12, 30)],
         "who did nothing is not sampled"
     );
-    let wall_us = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as i64;
     let newest = samples.iter().map(|s| s.timestamp).max().unwrap();
-    assert!((0..2_000_000).contains(&(wall_us - newest as i64)), "stamped with the time of day");
+    // two clocks are read one after the other
+    let day = before_us - 2_000_000..=wall_us() + 2_000_000;
+    assert!(day.contains(&(newest as i64)), "stamped with the time of day: {newest} in {day:?}");
     l.fake.change(|s| s.gpus[0].processes.clear()).unwrap();
     assert!(matches!(device.process_utilization_stats(newest + 1_000_000), Err(NvmlError::NotFound)));
     assert!(matches!(device.process_utilization_stats(None), Err(NvmlError::NotFound)), "nothing ran");
@@ -166,7 +170,7 @@ fn use_by_processes_is_sampled() {
 #[test]
 fn since_leaves_out_what_was_seen() {
     let gpu = Gpu {
-        sampling: Sampling { period_ms: 50, newest_only: false, buffer: 100 },
+        sampling: Sampling { period_ms: 50, newest_only: false, buffer: 10_000 },
         processes: vec![Process::new(11, 60)],
         ..Gpu::new("GPU-a", 250.0)
     };
@@ -259,7 +263,7 @@ fn a_fault_comes_and_goes_and_leaves_the_others_alone() {
 
 #[test]
 fn a_reload_starts_the_counters_again() {
-    let gpu = Gpu { counter: Some(Counter { update_ms: 0, scale: 1.0, start_mj: 1_000_000 }), ..Gpu::new("GPU-a", 100.0) };
+    let gpu = Gpu { counter: Some(Counter { update_ms: 0, scale: 1.0, start_mj: 1_000_000 }), ..Gpu::new("GPU-a", 1.0) };
     let l = load([gpu]);
     let old = l.nvml.device_by_index(0).unwrap();
     assert!(old.total_energy_consumption().unwrap() >= 1_000_000);
@@ -295,7 +299,8 @@ fn a_call_can_be_slow() {
         start.elapsed().as_millis()
     };
     assert!(took_ms(0) >= 60);
-    assert!(took_ms(1) < 60);
+    // on a busy machine any call can be slow, but not every one
+    assert!((0..100).any(|_| took_ms(1) < 60));
 }
 
 #[test]
@@ -343,5 +348,6 @@ fn the_environment_names_a_script_for_another_process() {
         .unwrap();
     let text = String::from_utf8(child.stdout).unwrap();
     let joules: u64 = text.split("joules ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
-    assert!((999..1100).contains(&joules), "100 s at 10 W: {text}");
+    let most = (boottime_ns() - begun) / 100_000_000;
+    assert!((999..=most).contains(&joules), "100 s at 10 W, {most} J by now: {text}");
 }

@@ -134,7 +134,7 @@ fn the_answers_of_the_daemon_keep_their_keys() {
     let daemon = Daemon::ready(command, &[]).unwrap();
     // everything that can be shown has been: an energy of the meter that fails, its gap, its power again, and a commit
     let seen = |what: &str, is_seen: &dyn Fn(&Energy) -> bool| {
-        eventually(what, || Some(()).filter(|()| is_seen(&Energy::of(&daemon).unwrap())))
+        eventually(what, || Some(()).filter(|()| is_seen(&Energy::of(&daemon).unwrap())));
     };
     let memory = |energy: &Energy| energy.domains.iter().find(|row| row.domain == "dram-0").cloned().unwrap();
     seen("energy of the memory", &|energy| memory(energy).energy_j > 0.0);

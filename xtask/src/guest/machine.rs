@@ -146,13 +146,16 @@ mod tests {
     #[test]
     fn lines_are_heard_as_they_come_and_the_last_without_an_end_too() {
         let mut machine = machine("lines", r#"printf 'one\r\ntw' >> "$1"; sleep 0.3; printf 'o\nthree' >> "$1""#);
-        let (ended, heard) = hear(&mut machine, Duration::from_secs(20));
+        let (ended, heard) = hear(&mut machine, Duration::from_secs(120));
         assert_eq!((ended, heard), (Ended::ByItself, vec!["one".into(), "two".into(), "three".into()]));
     }
 
     #[test]
     fn one_that_takes_too_long_is_ended_with_its_process() {
         let mut machine = machine("long", r#"echo one >> "$1"; exec sleep 600"#);
+        while fs::metadata(&machine.lines).unwrap().len() == 0 {
+            thread::sleep(LOOK);
+        }
         let (ended, heard) = hear(&mut machine, Duration::from_millis(500));
         let process = PathBuf::from(format!("/proc/{}", machine.child.id()));
         assert_eq!((ended, heard.len(), process.exists()), (Ended::TimedOut, 1, true));
