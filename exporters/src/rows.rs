@@ -86,7 +86,8 @@ pub fn feed(id: Id, snapshot: &Snapshot, view: View, context: &Context<'_>, sink
 }
 
 fn host(snapshot: &Snapshot, view: View, sink: &mut impl Sink) {
-    for row in &snapshot.host {
+    // between the first reading and the second the rows are there, and say nothing yet
+    for row in snapshot.host.iter().filter(|_| snapshot.ready) {
         let energy = view.pick(row.energy, row.coarse);
         let labels = [row.method.name(), row.provenance.name()];
         sink.sample(&labels, Value::Energy(energy));
@@ -94,7 +95,7 @@ fn host(snapshot: &Snapshot, view: View, sink: &mut impl Sink) {
 }
 
 fn components(snapshot: &Snapshot, view: View, sink: &mut impl Sink) {
-    for row in snapshot.domains.iter().filter(|d| d.leaf) {
+    for row in snapshot.domains.iter().filter(|d| d.leaf && snapshot.ready) {
         let info = &row.info;
         // a package and its memory share the device: the name beside it makes the id unique within the host
         let id = format!("{}/{}", info.device, info.name);
@@ -113,12 +114,14 @@ fn workloads(snapshot: &Snapshot, view: View, sink: &mut impl Sink) {
 fn emissions(snapshot: &Snapshot, view: View, sink: &mut impl Sink) {
     let carbon = &snapshot.carbon;
     let grams = |grams| Value::Figure(view.grams(grams));
+    // one user's snapshot is never ready: there the rows say whether anything is known
+    let known = snapshot.ready || !snapshot.workloads.is_empty();
     // before any interval was priced, 0 g would claim what nobody knows
-    if snapshot.intensity.is_some() || carbon.operational_g > 0.0 {
+    if known && snapshot.intensity.is_some() || carbon.operational_g > 0.0 {
         let labels = ["operational", &*carbon.zone, carbon.kind];
         sink.sample(&labels, grams(carbon.operational_g));
     }
-    if let Some(embodied) = carbon.embodied_g {
+    if let Some(embodied) = carbon.embodied_g.filter(|_| snapshot.ready) {
         sink.sample(&["embodied", &*carbon.zone, carbon.kind], grams(embodied));
     }
 }

@@ -1,6 +1,6 @@
 //! Another user of this machine, without a privilege.
 
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::child::Ended;
@@ -120,8 +121,13 @@ impl Poll {
 }
 
 /// A process that uses a processor; killed by its id.
+///
+/// A shell starts it, which is that user's already: a process that changes its user used a moment of the one before.
 #[derive(Debug)]
-pub struct Busy(Child);
+pub struct Busy {
+    shell: Child,
+    id: u32,
+}
 
 impl Busy {
     /// Starts it with this shell.
@@ -129,19 +135,33 @@ impl Busy {
     /// # Errors
     /// The system refuses.
     pub fn start(mut shell: Command) -> io::Result<Self> {
-        shell.args(["-c", "while :; do :; done"]).stdin(Stdio::null()).stdout(Stdio::null());
-        shell.spawn().map(Self)
+        shell.args(["-c", "while :; do :; done & echo $!; wait"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut shell = shell.spawn()?;
+        let mut line = String::new();
+        let read = shell.stdout.take().map_or(Ok(0), |out| BufReader::new(out).read_line(&mut line));
+        match read.and_then(|_| line.trim().parse().map_err(io::Error::other)) {
+            Ok(id) => Ok(Self { shell, id }),
+            Err(error) => {
+                let _ = shell.kill();
+                let _ = shell.wait();
+                Err(error)
+            }
+        }
     }
 
     /// The process id, with which the name of its series ends; how it begins depends on whether it was seen before its exec.
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.id
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = child::signal(self.id, Signal::SIGKILL);
+        // the shell ends with it
+        if child::wait(&mut self.shell, LIMIT).is_err() {
+            let _ = self.shell.kill();
+            let _ = self.shell.wait();
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::network;
 use crate::setting::Setting;
 use crate::workspace::Workspace;
 
@@ -24,8 +25,10 @@ pub(crate) fn prepare(workspace: &Workspace, setting: Setting) -> Result<bool> {
         return Ok(false);
     }
     println!("   cargo-deny: cargo {}, once, about three minutes", INSTALL.join(" "));
-    let status = workspace.cargo().args(INSTALL).status().context("cannot start cargo install")?;
-    ensure!(status.success() && is_there(workspace), "cargo {} failed; see above, or pass --no-install", INSTALL.join(" "));
+    let line = format!("cargo {}", INSTALL.join(" "));
+    let installed =
+        network::insist(&line, || Ok(workspace.cargo().args(INSTALL).status().context("cannot start cargo install")?.success()))?;
+    ensure!(installed && is_there(workspace), "{line} failed; see above, or pass --no-install");
     Ok(true)
 }
 

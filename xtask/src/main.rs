@@ -7,6 +7,7 @@ mod dashboards;
 mod fuzz;
 mod generated;
 mod guest;
+mod network;
 mod packages;
 mod report;
 mod setting;

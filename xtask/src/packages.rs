@@ -4,8 +4,9 @@ use std::env;
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
+use crate::network;
 use crate::setting::Setting;
 use crate::venv;
 use crate::workspace::Workspace;
@@ -115,14 +116,16 @@ fn install(workspace: &Workspace, packages: &[&str], sudo: bool) -> Result<()> {
     );
     println!("   packages: installing {}", packages.join(" "));
     // An old list may still do, so only the second command decides.
-    let updated = apt_get(workspace, sudo, &["update"])?;
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(packages);
-    if !apt_get(workspace, sudo, &arguments)? {
-        let before = if updated { "" } else { " (and so did apt-get update)" };
-        bail!("apt-get install {} failed{before}; see above, or pass --no-install", packages.join(" "));
-    }
-    Ok(())
+    network::insist(&format!("apt-get install {}", packages.join(" ")), || {
+        let _updated = apt_get(workspace, sudo, &["update"])?;
+        let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+        arguments.extend(packages);
+        apt_get(workspace, sudo, &arguments)
+    })
+    .and_then(|installed| {
+        ensure!(installed, "apt-get install {} failed; see above, or pass --no-install", packages.join(" "));
+        Ok(())
+    })
 }
 
 /// Runs apt-get; true if it succeeded.
@@ -133,8 +136,7 @@ fn apt_get(workspace: &Workspace, sudo: bool, arguments: &[&str]) -> Result<bool
         .command(words[0])
         .args(&words[1..])
         .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2"])
-        // Another apt-get may be at work: wait for it.
-        .args(["--option", "DPkg::Lock::Timeout=300"])
+        .args(network::APT)
         .args(arguments)
         // Hundreds of lines of unpacking; what goes wrong is said on the other stream.
         .stdout(Stdio::null())

@@ -101,12 +101,13 @@ mod tests {
 
     #[test]
     fn a_new_run_starts_with_an_empty_file() {
-        let target = std::env::temp_dir().join(format!("xtask-skips-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        // made where it is missing
+        let target = folder.path().join("target");
         let log = SkipLog::start(&target).unwrap();
         fs::write(log.path(), "required: page: no chromium\n").unwrap();
         let before = log.read().unwrap();
         let after = SkipLog::start(&target).unwrap().read().unwrap();
-        fs::remove_dir_all(&target).unwrap();
         assert_eq!(before.count(), 1);
         assert_eq!(after, Skips::default());
     }

@@ -99,12 +99,10 @@ mod tests {
     }
 
     fn skips_of(text: &str) -> Skips {
-        let target = std::env::temp_dir().join(format!("xtask-suite-{}-{}", std::process::id(), text.len()));
-        let log = SkipLog::start(&target).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let log = SkipLog::start(target.path()).unwrap();
         std::fs::write(log.path(), text).unwrap();
-        let skips = log.read().unwrap();
-        std::fs::remove_dir_all(&target).unwrap();
-        skips
+        log.read().unwrap()
     }
 
     const GOOD: Counts = Counts { passed: 3, failed: 0, ignored: 1 };

@@ -13,6 +13,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::network;
 use crate::setting::Setting;
 use crate::workspace::Workspace;
 
@@ -97,15 +98,29 @@ fn find(folder: &Path) -> Option<Venv> {
 
 /// Makes the environment afresh.
 fn make(workspace: &Workspace, python: &OsString, folder: &Path) -> Result<()> {
-    let made = workspace.command(python).args(["-m", "venv", "--clear"]).arg(folder).status().context("cannot start python3")?;
-    ensure!(made.success(), "python3 -m venv {} failed; see above, or pass --no-install", folder.display());
-    let filled = workspace
-        .command(folder.join("bin/python"))
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-        .args(REQUIREMENTS)
-        .status()
-        .context("cannot start pip")?;
-    ensure!(filled.success(), "pip install {} failed; see above, or pass --no-install", REQUIREMENTS.join(" "));
+    let filled = network::insist(&format!("pip install {}", REQUIREMENTS.join(" ")), || {
+        // Afresh each time: what was half made is no ground to build on.
+        let made =
+            workspace.command(python).args(["-m", "venv", "--clear"]).arg(folder).status().context("cannot start python3")?;
+        ensure!(made.success(), "python3 -m venv {} failed; see above, or pass --no-install", folder.display());
+        let filled = workspace
+            .command(folder.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-input",
+                "--retries=10",
+                "--timeout=60",
+            ])
+            .args(REQUIREMENTS)
+            .status()
+            .context("cannot start pip")?;
+        Ok(filled.success())
+    })?;
+    ensure!(filled, "pip install {} failed; see above, or pass --no-install", REQUIREMENTS.join(" "));
     // Written last: an environment without it is made again.
     let stamp = folder.join(STAMP);
     fs::write(&stamp, stamp_text()).with_context(|| format!("cannot write {}", stamp.display()))
@@ -118,43 +133,43 @@ fn stamp_text() -> String {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
 
     /// An environment as pip leaves it, in a folder of its own.
-    fn environment(name: &str, stamp: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("xtask-venv-{}-{name}", std::process::id()));
+    fn environment(stamp: &str) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path();
         let packages = folder.join("lib/python3.11/site-packages/rotel");
         fs::create_dir_all(&packages).unwrap();
         fs::create_dir_all(folder.join("bin")).unwrap();
         fs::write(packages.join("rotel-agent"), "").unwrap();
         fs::write(folder.join("bin/oteltap"), "").unwrap();
         fs::write(folder.join(STAMP), stamp).unwrap();
-        folder
+        root
     }
 
     #[test]
     fn a_complete_environment_is_found_with_both_programs() {
-        let folder = environment("complete", &stamp_text());
-        let venv = find(&folder);
+        let folder = environment(&stamp_text());
+        let venv = find(folder.path());
         let there = venv.as_ref().map(|venv| venv.variables().map(|(_, path)| path.exists()));
-        fs::remove_dir_all(&folder).unwrap();
         assert_eq!(there, Some([true; 3]), "{venv:?}");
     }
 
     #[test]
     fn an_environment_of_other_requirements_is_made_again() {
-        let folder = environment("other", "oteltap==0.1\n");
-        let venv = find(&folder);
-        fs::remove_dir_all(&folder).unwrap();
+        let folder = environment("oteltap==0.1\n");
+        let venv = find(folder.path());
         assert!(venv.is_none(), "{venv:?}");
     }
 
     #[test]
     fn an_environment_that_lost_a_program_is_made_again() {
-        let folder = environment("lost", &stamp_text());
-        fs::remove_file(folder.join("bin/oteltap")).unwrap();
-        let venv = find(&folder);
-        fs::remove_dir_all(&folder).unwrap();
+        let folder = environment(&stamp_text());
+        fs::remove_file(folder.path().join("bin/oteltap")).unwrap();
+        let venv = find(folder.path());
         assert!(venv.is_none(), "{venv:?}");
     }
 }

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::network;
+
 /// The repository, as `cargo metadata` describes it.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -44,7 +46,9 @@ impl Workspace {
 
     /// Cargo in the root, without standard input.
     pub(crate) fn cargo(&self) -> Command {
-        self.command(cargo_program())
+        let mut command = self.command(cargo_program());
+        command.envs(network::CARGO.into_iter().filter(|(name, _)| env::var_os(name).is_none()));
+        command
     }
 
     /// Any program in the root, without standard input and without what `cargo run` put into our environment.

@@ -185,6 +185,17 @@ fn what_is_not_known_has_no_sample() {
 }
 
 #[test]
+fn before_the_first_interval_is_closed_no_energy_has_a_sample() {
+    let mut begun = Snapshot { ready: false, workloads: Vec::new(), ..machine() };
+    begun.carbon.operational_g = 0.0;
+    for view in [View::Fine, View::Coarse] {
+        let families = text(&begun, view);
+        let told: Vec<_> = families.keys().filter(|name| name.contains("_joules") || name.contains("_grams_total")).collect();
+        assert!(told.is_empty(), "{told:?}");
+    }
+}
+
+#[test]
 fn the_help_of_an_energy_says_how_it_is_sampled() {
     let mut slow = machine();
     slow.period_s = 0.5;

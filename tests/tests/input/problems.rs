@@ -1,7 +1,9 @@
 //! Errors of the API are problem objects that name the field.
 
+use serde_json::Value;
 use treehouse_tests::daemon::Daemon;
 use treehouse_tests::scratch::Scratch;
+use treehouse_tests::wait::eventually;
 use treehouse_tests::{http, machine};
 
 use crate::support::{FAKE_MACHINE, run, treehouse};
@@ -64,9 +66,20 @@ fn nothing_is_told_before_the_first_interval_is_closed() {
     for unknown in ["host_energy_j", "host_power_w", "uncertainty_j", "durable_until"] {
         assert!(energy[unknown].is_null(), "an unknown is null, not 0: {unknown}: {energy}");
     }
-    let scrape = daemon.scrape().unwrap();
-    assert_eq!(scrape.family("hw_host_energy_joules_total").count(), 0);
-    assert_eq!(scrape.family("treehouse_build_info").count(), 1);
+    // before the meters are read for the first time, and after it
+    let nothing = || {
+        let scrape = daemon.scrape().unwrap();
+        assert_eq!(daemon.get("/readyz").unwrap().status, 503);
+        let told: Vec<_> =
+            scrape.values.keys().filter(|s| s.name.contains("_joules") || s.name.contains("_grams_total")).collect();
+        assert!(told.is_empty(), "{told:?}");
+        assert_eq!(scrape.family("treehouse_build_info").count(), 1);
+        scrape.family("treehouse_grid_intensity_grams_per_kilowatt_hour").count()
+    };
+    nothing();
+    eventually("the first reading, which comes with an intensity", || (nothing() > 0).then_some(()));
+    let energy = daemon.json("/v1/energy").unwrap();
+    assert_eq!((&energy["host_energy_j"], &energy["domains"]), (&Value::Null, &serde_json::json!([])), "{energy}");
     assert!(daemon.stop().unwrap().status.success());
 }
 

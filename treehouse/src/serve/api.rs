@@ -153,7 +153,7 @@ impl Energy {
             quality: quality(view),
             period_s: s.period_s,
             carbon_g: CarbonSum { operational, embodied, total: operational.zip(embodied).map(|(o, m)| o + m) },
-            domains: s.domains.iter().map(domain).collect(),
+            domains: s.domains.iter().filter(|_| s.ready).map(domain).collect(),
             gaps: s.gaps.iter().map(gap).collect(),
             recorded: s.recorded.map(|r| RecordedSum {
                 since: r.since,

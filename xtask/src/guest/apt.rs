@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use super::{make_anew, succeed};
+use crate::network;
 use crate::workspace::Workspace;
 
 /// apt with lists of its own, below a folder.
@@ -37,9 +38,13 @@ impl<'a> Apt<'a> {
         }
         let apt = Self { workspace, folder };
         fs::write(apt.nothing(), "").with_context(|| format!("cannot write {}", apt.nothing().display()))?;
-        // One unreachable source of many is no reason to stop: whether a package is found decides.
-        let _status = apt.get(&["update"]).stdout(Stdio::null()).status().context("cannot start apt-get")?;
+        apt.update()?;
         Ok(apt)
+    }
+
+    /// One unreachable source of many is no reason to stop: whether a package is found decides.
+    fn update(&self) -> Result<()> {
+        self.get(&["update"]).stdout(Stdio::null()).status().map(drop).context("cannot start apt-get")
     }
 
     /// The names of what would be installed for these packages.
@@ -47,14 +52,23 @@ impl<'a> Apt<'a> {
     /// # Errors
     /// apt-get does not know one of them.
     pub(super) fn needed(&self, packages: &[&str], beside: Beside) -> Result<Vec<String>> {
-        let mut command = self.get(&["--simulate", "--no-install-recommends", "install"]);
-        command.args(packages).stderr(Stdio::inherit());
-        if beside == Beside::Nothing {
-            command.arg("--option").arg(option("Dir::State::status", &self.nothing()));
-        }
-        let output = command.output().context("cannot start apt-get")?;
-        ensure!(output.status.success(), "apt-get knows no way to get {}; see above", packages.join(", "));
-        Ok(installed_names(&String::from_utf8_lossy(&output.stdout)))
+        let mut names = Vec::new();
+        let found = network::insist(&format!("apt-get with its lists for {}", packages.join(" ")), || {
+            let mut command = self.get(&["--simulate", "--no-install-recommends", "install"]);
+            command.args(packages).stderr(Stdio::inherit());
+            if beside == Beside::Nothing {
+                command.arg("--option").arg(option("Dir::State::status", &self.nothing()));
+            }
+            let output = command.output().context("cannot start apt-get")?;
+            names = installed_names(&String::from_utf8_lossy(&output.stdout));
+            if !output.status.success() {
+                // Lists that are not there are the reason, as a rule.
+                self.update()?;
+            }
+            Ok(output.status.success())
+        })?;
+        ensure!(found, "apt-get knows no way to get {}; see above", packages.join(", "));
+        Ok(names)
     }
 
     /// Fetches packages and unpacks each below `root`.
@@ -65,9 +79,13 @@ impl<'a> Apt<'a> {
         let archives = self.folder.join("debs");
         make_anew(&archives)?;
         fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
-        let mut fetch = self.get(&["download"]);
-        fetch.args(packages).current_dir(&archives).stdout(Stdio::null());
-        succeed(fetch, &format!("apt-get download {}", packages.join(" ")))?;
+        let line = format!("apt-get download {}", packages.join(" "));
+        let fetched = network::insist(&line, || {
+            let mut fetch = self.get(&["download"]);
+            fetch.args(packages).current_dir(&archives).stdout(Stdio::null());
+            Ok(fetch.status().context("cannot start apt-get")?.success())
+        })?;
+        ensure!(fetched, "{line} failed; see above");
         for entry in fs::read_dir(&archives).with_context(|| format!("cannot read {}", archives.display()))? {
             let archive = entry?.path();
             let mut unpack = self.workspace.command("dpkg-deb");
@@ -84,7 +102,7 @@ impl<'a> Apt<'a> {
 
     fn get(&self, arguments: &[&str]) -> Command {
         let mut command = self.workspace.command("apt-get");
-        command.env("LC_ALL", "C").arg("--quiet=2");
+        command.env("LC_ALL", "C").arg("--quiet=2").args(network::APT);
         for setting in [
             option("Dir::State::lists", &self.folder.join("lists")),
             option("Dir::Cache", &self.folder),

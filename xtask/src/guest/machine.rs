@@ -124,35 +124,35 @@ fn comma(path: &Path) -> String {
 mod tests {
     use std::process::Stdio;
 
+    use tempfile::TempDir;
+
     use super::*;
 
     /// A machine whose part a shell plays.
-    fn machine(name: &str, script: &str) -> Machine {
-        let folder = std::env::temp_dir().join(format!("xtask-guest-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let lines = folder.join("lines");
+    fn machine(script: &str) -> (Machine, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = folder.path().join("lines");
         fs::write(&lines, "").unwrap();
         let child = Command::new("sh").args(["-c", script, "sh"]).arg(&lines).stdin(Stdio::null()).spawn().unwrap();
-        Machine { child, lines, console: folder.join("console") }
+        (Machine { child, lines, console: folder.path().join("console") }, folder)
     }
 
     fn hear(machine: &mut Machine, limit: Duration) -> (Ended, Vec<String>) {
         let mut heard = Vec::new();
         let ended = machine.listen(limit, |line| heard.push(line.to_owned())).unwrap();
-        fs::remove_dir_all(machine.lines.parent().unwrap()).unwrap();
         (ended, heard)
     }
 
     #[test]
     fn lines_are_heard_as_they_come_and_the_last_without_an_end_too() {
-        let mut machine = machine("lines", r#"printf 'one\r\ntw' >> "$1"; sleep 0.3; printf 'o\nthree' >> "$1""#);
+        let (mut machine, _folder) = machine(r#"printf 'one\r\ntw' >> "$1"; sleep 0.3; printf 'o\nthree' >> "$1""#);
         let (ended, heard) = hear(&mut machine, Duration::from_secs(120));
         assert_eq!((ended, heard), (Ended::ByItself, vec!["one".into(), "two".into(), "three".into()]));
     }
 
     #[test]
     fn one_that_takes_too_long_is_ended_with_its_process() {
-        let mut machine = machine("long", r#"echo one >> "$1"; exec sleep 600"#);
+        let (mut machine, _folder) = machine(r#"echo one >> "$1"; exec sleep 600"#);
         while fs::metadata(&machine.lines).unwrap().len() == 0 {
             thread::sleep(LOOK);
         }

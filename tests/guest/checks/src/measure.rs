@@ -17,7 +17,7 @@ use crate::truth::Truth;
 /// What a measurement may be off by.
 const TOLERANCE: f64 = 0.01;
 /// How long the program may take to start the command.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 /// The domains that are compared.
 const DOMAINS: [&str; 3] = ["package-0", "core-0", "dram-0"];
 
