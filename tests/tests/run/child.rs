@@ -70,7 +70,9 @@ fn the_command_reads_our_stdin() {
 /// Starts a script that says `ready`, sends `run` a signal then, and returns how it ended.
 fn interrupted(script: &str, sent: Signal) -> Ended {
     let scratch = Scratch::new().unwrap();
-    let mut command = on_model(&scratch);
+    // what these tests were started with, such as nohup, may ignore a signal, and `run` leaves that so
+    let mut command = scratch.command("env");
+    command.args(["--default-signal=HUP,INT,TERM", TREEHOUSE]).args(on_model(&scratch).get_args());
     command.args(["sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let out = Lines::read(child.stdout.take().unwrap());
