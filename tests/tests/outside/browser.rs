@@ -140,6 +140,24 @@ fn the_page_of_a_machine_without_a_meter_says_modelled() {
 }
 
 #[test]
+fn a_ledger_tells_what_it_holds_and_before_its_first_commit_nothing() {
+    let Some(browser) = browser() else { return };
+    let Some(machine) = machine::start(FAKE_MACHINE, &["--watts", "40"]).unwrap() else { return };
+    let recorded = |commit_s: f64| {
+        let scratch = Scratch::new().unwrap();
+        let daemon = Daemon::ready(on(&scratch, &machine, &format!("[ledger]\ncommit_s = {commit_s:?}\n")), &[]).unwrap();
+        if commit_s < 1.0 {
+            eventually("a commit", || Energy::of(&daemon).unwrap().durable_until);
+        }
+        let page = look_until(&browser, &format!("http://{}/", daemon.address()), is_live).text();
+        plain(between(&page, "id=\"recorded\">", "</p>"))
+    };
+    assert_eq!(recorded(3600.0), "ledger: nothing yet");
+    let kept = recorded(0.2);
+    assert!(kept.starts_with("ledger: ") && kept.contains(" J since ") && kept.contains(", on disk up to "), "{kept}");
+}
+
+#[test]
 fn an_error_of_a_script_would_be_seen() {
     let Some(browser) = browser() else { return };
     let scratch = Scratch::new().unwrap();
