@@ -1,14 +1,12 @@
 //! OTLP to receivers that others wrote: `oteltap` by HTTP, `rotel` by gRPC and by HTTP; and to none at all.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::iter;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use carbon_api::snapshot::SnapshotCell;
@@ -85,12 +83,9 @@ impl Drop for Collector {
     }
 }
 
-/// A port that nobody listens on, below those that the system gives to whoever connects, and none twice.
+/// A port that nobody listens on now; whoever it is for tries again where another took it.
 fn free_port() -> u16 {
-    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
-    let next = NEXT.get_or_init(|| AtomicU16::new(RandomState::new().hash_one(0) as u16));
-    let mut ports = (0..22_000).map(|_| 10_000 + next.fetch_add(1, Ordering::Relaxed) % 22_000);
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn config(port: u16, protocol: &str) -> OtlpConfig {

@@ -21,7 +21,11 @@ use crate::support::{FAKE_MACHINE, inside};
 const ROUNDS: u64 = 125;
 /// One round in so many begins with no ledger at all, and is killed while that is made.
 const FRESH: u64 = 5;
-const CONFIGURATION: &str = "[attribution]\nperiod_s = 0.02\n[ledger]\ncommit_s = 0.05\n";
+/// One half writes now and then, the other after every interval: a life of that one holds several batches.
+const CONFIGURATIONS: [&str; 2] = [
+    "[attribution]\nperiod_s = 0.02\n[ledger]\ncommit_s = 0.05\n",
+    "[attribution]\nperiod_s = 0.02\n[ledger]\ncommit_s = 0.02\n",
+];
 const WATTS: f64 = 40.0;
 /// How long before its end a daemon is asked.
 const LOOK: Duration = Duration::from_millis(12);
@@ -61,8 +65,8 @@ impl Looked {
 }
 
 /// Runs a daemon for so long from the line on that says where it listens, looks at it, and kills it.
-fn live_and_die(scratch: &Scratch, machine: &Guard, life: Duration) -> Option<Told> {
-    let daemon = Daemon::start(inside(scratch, machine, CONFIGURATION), &[]).unwrap();
+fn live_and_die(scratch: &Scratch, machine: &Guard, configuration: &str, life: Duration) -> Option<Told> {
+    let daemon = Daemon::start(inside(scratch, machine, configuration), &[]).unwrap();
     let end = Instant::now() + life;
     let left = |before: Duration| end.saturating_duration_since(Instant::now()).saturating_sub(before);
     // one look, late: what a reader without a token is shown then stays for a second
@@ -74,13 +78,13 @@ fn live_and_die(scratch: &Scratch, machine: &Guard, life: Duration) -> Option<To
 }
 
 /// Kills a first start at a moment at which the ledger is being made; then the daemon itself must make do with what is left.
-fn die_young(machine: &Guard, copies: &Scratch, life: Duration, looked: &mut Looked) {
+fn die_young(machine: &Guard, configuration: &str, copies: &Scratch, life: Duration, looked: &mut Looked) {
     let scratch = Scratch::new().unwrap();
-    let daemon = Daemon::launch(inside(&scratch, machine, CONFIGURATION), &[]).unwrap();
+    let daemon = Daemon::launch(inside(&scratch, machine, configuration), &[]).unwrap();
     thread::sleep(life);
     daemon.kill().unwrap();
     inspect(&scratch.state(), copies.path(), None, looked, false);
-    let daemon = Daemon::start(inside(&scratch, machine, CONFIGURATION), &[]).unwrap();
+    let daemon = Daemon::start(inside(&scratch, machine, configuration), &[]).unwrap();
     assert!(daemon.stop().unwrap().status.success());
 }
 
@@ -141,7 +145,7 @@ fn inspect(folder: &Path, copy: &Path, told: Option<&Told>, looked: &mut Looked,
 }
 
 /// Half of the rounds; `seed` makes the two halves different.
-fn rounds(machine: &Guard, seed: u64) -> Looked {
+fn rounds(machine: &Guard, configuration: &str, seed: u64) -> Looked {
     let mut looked = Looked::default();
     let (scratch, copies) = (Scratch::new().unwrap(), Scratch::new().unwrap());
     let (begun, mut dry) = (Instant::now(), 0);
@@ -151,13 +155,13 @@ fn rounds(machine: &Guard, seed: u64) -> Looked {
         }
         let chosen = (round + seed * ROUNDS).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
         if round % FRESH == 0 {
-            die_young(machine, &copies, Duration::from_millis(chosen % 40), &mut looked);
+            die_young(machine, configuration, &copies, Duration::from_millis(chosen % 40), &mut looked);
             continue;
         }
         // where the disk is so slow that nothing gets durable in so short a life, lives are longer
         let life = Duration::from_millis(20 + chosen % 181) * (1 + dry / 4).min(20);
         let watch = Watch::start();
-        let told = live_and_die(&scratch, machine, life);
+        let told = live_and_die(&scratch, machine, configuration, life);
         let quiet = watch.worst().as_secs_f64() < STAMP_S / 2.0;
         let before = looked.durable;
         inspect(&scratch.state(), copies.path(), told.as_ref(), &mut looked, quiet);
@@ -170,18 +174,18 @@ fn rounds(machine: &Guard, seed: u64) -> Looked {
 fn two_hundred_kills_lose_and_double_nothing_that_was_durable() {
     let Some(machine) = machine::start(FAKE_MACHINE, &["--watts", "40"]).unwrap() else { return };
     let halves = thread::scope(|scope| {
-        let halves = [0, 1].map(|seed| {
+        let halves = [0, 1].map(|half| {
             scope.spawn({
                 let machine = &machine;
-                move || rounds(machine, seed)
+                move || rounds(machine, CONFIGURATIONS[half], half as u64)
             })
         });
         halves.map(|half| half.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     for looked in halves {
         assert!(looked.suffices(), "{looked:?}");
-        // a delay of one process alone is not seen by whoever watches the machine, and is seldom; a mistake is in every session
-        let wrong = looked.off.len() as u64 * 4 > looked.by_truth;
+        // a delay of one process alone is not seen by whoever watches the machine: one such session is no proof, a second one is
+        let wrong = looked.off.len() > 1;
         if looked.by_truth < 10 || wrong && looked.stalled > looked.by_truth {
             skip::optional(&format!("busy machine: power times time was compared too seldom: {looked:?}"));
         } else {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::checks::Checks;
-use crate::daemon::{BEHIND_S, Daemon, eventually};
+use crate::daemon::{Daemon, eventually};
 use crate::modules::set;
 use crate::program::{self, Sources, User};
 
@@ -88,20 +88,22 @@ fn rail_power(_: &Sources, daemon: &Daemon) -> Result<String> {
 /// The channel's energy falls to zero: neither what the old rail used nor a wrap may show up with the new one.
 fn rail_swap(_: &Sources, daemon: &Daemon) -> Result<String> {
     let folder = crate::nodes::iio("s2mpg10-odpm")?;
-    let before = daemon.total("odpm")?;
-    std::fs::write(folder.join("enabled_rails"), "CH0=VSYS_PWR1").context("cannot write enabled_rails")?;
-    std::fs::write(folder.join("enabled_rails"), "CH1=BUCK3M").context("cannot write enabled_rails")?;
     let ms = || -> Result<f64> {
         let text = crate::nodes::text(&folder.join("energy_value"))?;
         text.lines().next().and_then(|line| line.strip_prefix("t=")?.parse().ok()).context("no time in energy_value")
     };
     let start = ms()?;
+    daemon.catch_up()?;
+    let before = daemon.total("odpm")?;
+    std::fs::write(folder.join("enabled_rails"), "CH0=VSYS_PWR1").context("cannot write enabled_rails")?;
+    std::fs::write(folder.join("enabled_rails"), "CH1=BUCK3M").context("cannot write enabled_rails")?;
+    let swapped = ms()?;
     eventually("the rails are counted again", || {
         let gained = daemon.total("odpm")? - before;
-        let seconds = (ms()? - start) / 1000.0;
-        // All rails together take 7.2 W, and the daemon may be some ticks behind at the start; what they used before would be
-        // far more.
-        ensure!(gained <= 7.5 * (seconds + BEHIND_S), "{gained:.3} J in {seconds:.1} s");
+        let now = ms()?;
+        let (since_start, seconds) = ((now - start) / 1000.0, (now - swapped) / 1000.0);
+        // All rails together take 7.2 W; what they used before would be far more.
+        ensure!(gained <= 7.5 * since_start, "{gained:.3} J in {since_start:.1} s");
         Ok((seconds > 4.0).then(|| format!("{gained:.3} J in {seconds:.1} s")))
     })
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::checks::Checks;
-use crate::daemon::{BEHIND_S, Daemon, eventually};
+use crate::daemon::{Daemon, eventually};
 use crate::measure::Measurement;
 use crate::modules::{load, set, unload};
 use crate::program::{self, User};
@@ -19,6 +19,8 @@ const EIO: &str = "5";
 /// The bit of memory in `error_zones`.
 const DRAM: &str = "4";
 const SOURCE: &str = "rapl_powercap";
+/// The kernel shows memory's register in units that are 0.27 % too large.
+const UNITS: f64 = 1.003;
 
 /// A read that fails, a driver that comes back, and one that comes back with its registers cleared.
 pub(crate) fn driver(checks: &mut Checks) {
@@ -34,7 +36,7 @@ pub(crate) fn driver(checks: &mut Checks) {
 
 /// The machine sleeps for some seconds and is woken by its clock; its registers come back at zero.
 fn suspended(daemon: &Daemon) -> Result<String> {
-    let (host, start) = (daemon.host()?, Truth::now()?);
+    let start = Start::of(daemon)?;
     let alarm = "/sys/class/rtc/rtc0/wakealarm";
     std::fs::write(alarm, "+6").with_context(|| format!("cannot write {alarm}"))?;
     std::fs::write("/sys/power/state", "mem").context("cannot suspend")?;
@@ -45,9 +47,10 @@ fn suspended(daemon: &Daemon) -> Result<String> {
         Ok(gaps.find(|gap| ours(gap) && gap["reason"] == "suspend").cloned())
     })?;
     daemon.ticks(2)?;
-    let (counted, (used, seconds)) = (daemon.host()? - host, used_since(&start, "host")?);
+    let (counted, most) = (start.counted(daemon)?, start.most()?);
+    let (used, seconds) = used_since(&start.late, "host")?;
     let text = format!("counted {counted:.3} J of {used:.3} J in {seconds:.1} s awake");
-    ensure!(counted <= at_most(used, seconds), "{text}");
+    ensure!(counted <= most, "{text}, at most {most:.3} J");
     Ok(format!("{text}, gap from {} until {}", gap["from"], gap["until"]))
 }
 
@@ -86,7 +89,8 @@ fn io_error(daemon: &Daemon) -> Result<String> {
     let energy = |domain: &str| daemon.domain(SOURCE, domain)?["energy_j"].as_f64().context("no energy");
     set("known_powercap", "error_zones", DRAM)?;
     let (dram_errors, package_errors) = (errors("dram-0")?, errors("package-0")?);
-    let (package, dram, start) = (energy("package-0")?, energy("dram-0")?, Truth::now()?);
+    let start = Start::of(daemon)?;
+    let (package, dram) = (energy("package-0")?, energy("dram-0")?);
     set("known_powercap", "error", EIO)?;
     let failed =
         eventually("three reads of memory fail", || Ok(Some(errors("dram-0")? - dram_errors).filter(|failed| *failed >= 3.0)));
@@ -95,43 +99,44 @@ fn io_error(daemon: &Daemon) -> Result<String> {
     let failed = failed?;
     ensure!((errors("package-0")? - package_errors).abs() < 0.5, "errors of package-0 were counted too");
     // While memory failed, the package went on: half of what it used until then is counted, if not at once.
-    let used = used_since(&start, "package-0")?.0;
+    let used = used_since(&start.late, "package-0")?.0;
     eventually("the package's energy", || Ok((energy("package-0")? - package > 0.5 * used).then_some(())))?;
     let dram = eventually("memory's energy is whole again", || {
-        let (gained, used) = (energy("dram-0")? - dram, used_since(&start, "dram-0")?.0);
-        // The kernel shows memory's register in units that are 0.27 % too large; memory takes 3 W. A tick and a half may be to come.
-        ensure!(gained <= 1.003 * used + 3.0 * BEHIND_S, "dram-0 gained {gained:.3} J of {used:.3} J");
+        let gained = energy("dram-0")? - dram;
+        let (used, most) = (used_since(&start.late, "dram-0")?.0, used_since(&start.early, "dram-0")?.0);
+        // Memory takes 3 W, and a tick and a half may be to come.
+        ensure!(gained <= UNITS * most, "dram-0 gained {gained:.3} J of {used:.3} J, at most {most:.3} J");
         Ok((gained >= used - 4.5).then(|| format!("{gained:.3} J of {used:.3} J")))
     })?;
     Ok(format!("{failed} reads of dram-0 failed, none of package-0; dram-0 counted {dram}"))
 }
 
 fn reloaded(daemon: &Daemon) -> Result<String> {
-    let (host, start, resets) = (daemon.host()?, Truth::now()?, resets(daemon)?);
+    let (start, resets) = (Start::of(daemon)?, resets(daemon)?);
     unload("known_powercap").context("the daemon holds the driver")?;
     let gone = Truth::now()?;
     thread::sleep(AWAY);
     load("known_powercap", &[])?;
     let away = used_since(&gone, "host")?.0;
     let text = eventually("the energy of the time without a driver is counted", || {
-        let (counted, (used, seconds)) = (daemon.host()? - host, used_since(&start, "host")?);
-        ensure!(counted <= at_most(used, seconds), "counted {counted:.3} J of {used:.3} J");
+        let (counted, used, most) = (start.counted(daemon)?, used_since(&start.late, "host")?.0, start.most()?);
+        ensure!(counted <= most, "counted {counted:.3} J of {used:.3} J, at most {most:.3} J");
         Ok((counted >= used - away / 2.0).then(|| format!("counted {counted:.3} J of {used:.3} J")))
     })?;
     Ok(format!("{text}, {away:.3} J without a driver, {} resets", self::resets(daemon)? - resets))
 }
 
 fn cleared(daemon: &Daemon) -> Result<String> {
-    let (host, start, resets) = (daemon.host()?, Truth::now()?, resets(daemon)?);
+    let (start, resets) = (Start::of(daemon)?, resets(daemon)?);
     unload("known_powercap")?;
     set("known_energy", "wrap_in_mj", "0,0,0,0")?;
     load("known_powercap", &[])?;
     let back = daemon.host()?;
     let resets = eventually("a reset is counted", || Ok(Some(self::resets(daemon)? - resets).filter(|resets| *resets > 0.0)))?;
     eventually("energy is counted again", || Ok((daemon.host()? > back + 20.0).then_some(())))?;
-    let (counted, (used, seconds)) = (daemon.host()? - host, used_since(&start, "host")?);
+    let (counted, used, most) = (start.counted(daemon)?, used_since(&start.late, "host")?.0, start.most()?);
     let text = format!("counted {counted:.3} J of {used:.3} J");
-    ensure!(counted <= at_most(used, seconds), "{text}");
+    ensure!(counted <= most, "{text}, at most {most:.3} J");
     Ok(format!("{text}, {resets} resets"))
 }
 
@@ -139,9 +144,30 @@ fn resets(daemon: &Daemon) -> Result<f64> {
     daemon.metric("treehouse_meter_resets_total", &[&format!("source=\"{SOURCE}\"")])
 }
 
-/// The most that a daemon counts of this, which may have been behind at the start.
-fn at_most(used: f64, seconds: f64) -> f64 {
-    used * (1.0 + BEHIND_S / seconds)
+/// Where a check begins: what the daemon told then, and the truth on either side of it. However slow the host is, what is told
+/// holds everything up to `early` and nothing after `late`.
+struct Start {
+    early: Truth,
+    host: f64,
+    late: Truth,
+}
+
+impl Start {
+    fn of(daemon: &Daemon) -> Result<Self> {
+        let early = Truth::now()?;
+        daemon.catch_up()?;
+        Ok(Self { early, host: daemon.host()?, late: Truth::now()? })
+    }
+
+    /// What the daemon counted since.
+    fn counted(&self, daemon: &Daemon) -> Result<f64> {
+        Ok(daemon.host()? - self.host)
+    }
+
+    /// What it may have counted by now, at most.
+    fn most(&self) -> Result<f64> {
+        Ok(UNITS * used_since(&self.early, "host")?.0)
+    }
 }
 
 /// Joules and seconds since a moment.
