@@ -13,8 +13,10 @@ use crate::modules::{load, set, unload};
 use crate::program::{self, User};
 use crate::truth::Truth;
 
-/// How long the driver stays away: several ticks of the daemon.
-const AWAY: Duration = Duration::from_secs(4);
+/// How long the driver stays away: longer than a check begins before what it counts, so that counting this twice is seen.
+const AWAY: Duration = Duration::from_secs(8);
+/// How many reads of memory fail at least, one a second: longer than that, too.
+const FAILED: f64 = 8.0;
 const EIO: &str = "5";
 /// The bit of memory in `error_zones`.
 const DRAM: &str = "4";
@@ -93,7 +95,7 @@ fn io_error(daemon: &Daemon) -> Result<String> {
     let (package, dram) = (energy("package-0")?, energy("dram-0")?);
     set("known_powercap", "error", EIO)?;
     let failed =
-        eventually("three reads of memory fail", || Ok(Some(errors("dram-0")? - dram_errors).filter(|failed| *failed >= 3.0)));
+        eventually("reads of memory fail", || Ok(Some(errors("dram-0")? - dram_errors).filter(|failed| *failed >= FAILED)));
     // Whatever was found, the counter is put right again.
     set("known_powercap", "error", "0")?;
     let failed = failed?;
