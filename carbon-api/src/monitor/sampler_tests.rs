@@ -214,6 +214,19 @@ fn garbage_for_five_seconds_is_a_labelled_gap_and_the_right_total() {
 }
 
 #[test]
+fn energy_that_comes_late_goes_to_those_who_used_it_while_the_meter_failed() {
+    let meanwhile = Process::new(10, "meanwhile").rate(11 * S, 1.0, 0.0).rate(14 * S, 0.0, 0.0);
+    let m = machine().process(meanwhile).fault(10 * S, Fault::Garbage).fault(16 * S, Fault::Ok);
+    let mut b = Bench::new(m.build().unwrap());
+    b.run(31);
+    let s = b.snapshot();
+    assert!(s.host_energy().0.abs_diff(b.truth()) <= 124, "{} against {}", s.host_energy().0, b.truth());
+    // one of two processors for three seconds, of 40 W
+    let used: u64 = s.workloads.iter().filter(|r| r.kind == WorkloadKind::Process).map(|r| r.energy.0).sum();
+    assert!(used.abs_diff(60_000_000) < 1_000_000, "{used} uJ of 60 J: {:?}", s.workloads);
+}
+
+#[test]
 fn a_reset_is_a_gap_and_the_others_go_on() {
     let mut b = Bench::new(machine().reset(20 * S + S / 2).dram(5.0).build().unwrap());
     b.run(41);
